@@ -1,0 +1,66 @@
+# hypeman_protos(NAME file.proto...): library NAME with the protobuf-c code of files under
+# proto/, and NAME's FileDescriptorSet (imports included) embedded as a pair of symbols,
+# <name>_descriptor_set and <name>_descriptor_set_size, declared in <name>_descriptor_set.h.
+find_program(PROTOC protoc REQUIRED)
+find_program(PROTOC_C protoc-c REQUIRED)
+pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c)
+
+set(PROTO_DIR ${PROJECT_SOURCE_DIR}/proto)
+set(PROTO_OUT ${PROJECT_BINARY_DIR}/proto/gen)
+# Well-known types have no ready C code: protoc-c makes it from libprotobuf-dev's files.
+set(PROTO_WELL_KNOWN /usr/include)
+
+function(hypeman_generate out)
+	set(sources)
+	foreach(file ${ARGN})
+		set(root ${PROTO_DIR})
+		if(NOT EXISTS ${root}/${file})
+			set(root ${PROTO_WELL_KNOWN})
+		endif()
+		string(REGEX REPLACE "\\.proto$" ".pb-c" stem ${file})
+		add_custom_command(
+			OUTPUT ${PROTO_OUT}/${stem}.c ${PROTO_OUT}/${stem}.h
+			COMMAND ${CMAKE_COMMAND} -E make_directory ${PROTO_OUT}
+			COMMAND ${PROTOC_C} -I${PROTO_DIR} -I${PROTO_WELL_KNOWN} --c_out=${PROTO_OUT} ${file}
+			DEPENDS ${root}/${file} VERBATIM)
+		list(APPEND sources ${PROTO_OUT}/${stem}.c ${PROTO_OUT}/${stem}.h)
+	endforeach()
+	set(${out} ${sources} PARENT_SCOPE)
+endfunction()
+
+function(hypeman_protos name)
+	hypeman_generate(sources ${ARGN})
+	set(stem ${PROTO_OUT}/${name}_descriptor_set)
+	set(inputs ${ARGN})
+	list(FILTER inputs EXCLUDE REGEX "^google/protobuf/")
+	list(TRANSFORM inputs PREPEND ${PROTO_DIR}/)
+	add_custom_command(
+		OUTPUT ${stem}.pb
+		COMMAND ${PROTOC} -I${PROTO_DIR} -I${PROTO_WELL_KNOWN} --include_imports
+			--descriptor_set_out=${stem}.pb ${ARGN}
+		DEPENDS ${inputs} VERBATIM)
+	file(CONFIGURE OUTPUT ${stem}.S CONTENT
+".section .rodata
+.global @name@_descriptor_set
+.global @name@_descriptor_set_size
+@name@_descriptor_set:
+.incbin \"${stem}.pb\"
+.set length, . - @name@_descriptor_set
+.balign 8
+@name@_descriptor_set_size:
+.quad length
+.section .note.GNU-stack,\"\",@progbits
+" @ONLY)
+	file(CONFIGURE OUTPUT ${stem}.h CONTENT
+"/* Generated: the serialized FileDescriptorSet of @name@. */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+extern const uint8_t @name@_descriptor_set[];
+extern const size_t @name@_descriptor_set_size;
+" @ONLY)
+	set_source_files_properties(${stem}.S PROPERTIES OBJECT_DEPENDS ${stem}.pb)
+	add_library(${name} STATIC ${sources} ${stem}.S)
+	target_include_directories(${name} SYSTEM PUBLIC ${PROTO_OUT})
+	target_link_libraries(${name} PUBLIC PkgConfig::PROTOBUF_C)
+endfunction()

@@ -1,0 +1,22 @@
+# hypeman_flags: what every target of ours links; generated code does not.
+add_library(hypeman_flags INTERFACE)
+target_compile_definitions(hypeman_flags INTERFACE _GNU_SOURCE
+	HYPEMAN_VERSION="${PROJECT_VERSION}")
+target_include_directories(hypeman_flags INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(hypeman_flags INTERFACE
+	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
+	-Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef
+	-Wno-format-truncation -Wno-missing-field-initializers
+	$<$<BOOL:${HYPEMAN_WERROR}>:-Werror>
+	$<$<CONFIG:RelWithDebInfo>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong>)
+target_link_options(hypeman_flags INTERFACE
+	-Wl,--as-needed
+	$<$<CONFIG:RelWithDebInfo>:-pie -Wl,-z,relro,-z,now>)
+if(HYPEMAN_SANITIZE)
+	add_compile_options(-fsanitize=${HYPEMAN_SANITIZE} -fno-omit-frame-pointer
+		-fno-sanitize-recover=all)
+	add_link_options(-fsanitize=${HYPEMAN_SANITIZE})
+endif()
+if(HYPEMAN_FUZZ)
+	add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
