@@ -26,17 +26,18 @@
 
 #include "common/pci_addr.h"
 
-#define OPS_VERSION	1
-#define OPS_STUCK_MAX	8
-#define OPS_WORKERS_MAX 32 /* at once, stuck ones included */
-#define OPS_TYPE_MAX	64 /* "nvidia-1147", "i915-GVTg_V5_4" */
-#define OPS_NAME_MAX	64
-#define OPS_DRIVER_MAX	32
-#define OPS_MESSAGE_MAX 256
-#define OPS_UUID_SIZE	37 /* lower case, with the NUL */
-#define OPS_NO_GROUP	UINT32_MAX
-#define OPS_UNKNOWN	INT32_MIN /* a value that could not be read: never "zero" */
-#define OPS_SERVE_FD	3	  /* where gpu-agent-serve finds its socket to the monitor */
+#define OPS_VERSION	  1
+#define OPS_STUCK_MAX	  8
+#define OPS_WORKERS_MAX	  32 /* at once, stuck ones included */
+#define OPS_TYPE_MAX	  64 /* "nvidia-1147", "i915-GVTg_V5_4" */
+#define OPS_NAME_MAX	  64
+#define OPS_DRIVER_MAX	  32
+#define OPS_MESSAGE_MAX	  256
+#define OPS_UUID_SIZE	  37 /* lower case, with the NUL */
+#define OPS_NO_GROUP	  UINT32_MAX
+#define OPS_UNKNOWN_CLASS UINT32_MAX
+#define OPS_UNKNOWN	  INT32_MIN /* a value that could not be read: never "zero" */
+#define OPS_SERVE_FD	  3	    /* where gpu-agent-serve finds its socket to the monitor */
 
 /* ---- serve <-> monitor --------------------------------------------------------- */
 
@@ -55,7 +56,7 @@ enum monitor_reply_kind {
 	MONITOR_WORKER_STARTED = 1, /* one descriptor attached */
 	MONITOR_TOO_MANY_STUCK = 2,
 	MONITOR_TOO_MANY_WORKERS = 3,
-	MONITOR_FAILED = 4, /* error: the errno of fork or socketpair */
+	MONITOR_FAILED = 4, /* error: of fork or socketpair; EINVAL: a malformed request */
 };
 
 /* The answer to MONITOR_START_WORKER; MONITOR_GIVE_UP_WORKER has none. */
@@ -109,8 +110,9 @@ struct op_pci {
 	uint8_t is_mdev_parent;
 	uint8_t is_boot_display;
 	uint8_t has_vendor_vfio; /* nvidia/creatable_vgpu_types exists */
+	uint8_t incomplete; /* a read failed: what is here may lack something, so offer nothing */
 	uint16_t vendor, device, subsystem_vendor, subsystem_device;
-	uint32_t class_code;		    /* 0x030200 */
+	uint32_t class_code;		    /* 0x030200; OPS_UNKNOWN_CLASS */
 	int32_t numa_node;		    /* -1: none; OPS_UNKNOWN */
 	int32_t sriov_total, sriov_enabled; /* physical functions; 0 without SR-IOV; OPS_UNKNOWN */
 	uint32_t iommu_group;		    /* OPS_NO_GROUP */
@@ -137,9 +139,14 @@ struct op_mdev {
 	uint8_t half_removed; /* seen under its parent only: a remove waits for its holder */
 };
 
+/*
+ * certain 0: the process holds some VFIO device, and the kernel does not say which (a device
+ * descriptor alone, before Linux 6.18). Only sent when nobody is known to hold ours.
+ */
 struct op_holder {
 	int32_t pid;
 	uint32_t uid;
+	uint8_t certain;
 	char command[OPS_NAME_MAX];
 };
 
