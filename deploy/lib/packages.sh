@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Debian packages: which of a list are missing, and how to get them. Sourced.
 #
-# PACKAGES_NEW: after packages_install, the names that were not installed before it,
-# dependencies included.
-
-PACKAGES_NEW=()
+PACKAGES_BEFORE=
 POLICY_RC_D=/usr/sbin/policy-rc.d
 POLICY_MARK="# hypeman: keeps services from starting while packages are installed"
 
@@ -61,30 +58,29 @@ apt_get() {
 	return 1
 }
 
+# packages_new: what was not installed before packages_install, dependencies included.
+packages_new() {
+	[[ ! $PACKAGES_BEFORE ]] || comm -13 <(echo "$PACKAGES_BEFORE") <(packages_installed)
+}
+
 # A service that came with a package must not start at the next boot either.
 packages_disable_services() {
-	local name
-
-	[[ -d /run/systemd/system ]] || return 0
-	for name in "${PACKAGES_NEW[@]}"; do
-		case $name in
-		docker-registry) systemctl --quiet disable "$name.service" || true ;;
-		esac
-	done
+	if [[ -d /run/systemd/system ]] && packages_new | grep -qx docker-registry; then
+		systemctl --quiet disable docker-registry.service || true
+	fi
 }
 
 # packages_install LIST...: installs what packages_missing names.
 packages_install() {
-	local missing before failed=
+	local missing failed=
 
 	mapfile -t missing < <(packages_missing "$@")
 	((${#missing[@]})) || return 0
 	echo "installing Debian packages: ${missing[*]}"
-	before=$(packages_installed)
+	PACKAGES_BEFORE=$(packages_installed)
 	policy_rc_d_put
 	apt_get update && apt_get install --no-install-recommends "${missing[@]}" || failed=1
 	policy_rc_d_remove
-	mapfile -t PACKAGES_NEW < <(comm -13 <(echo "$before") <(packages_installed))
 	packages_disable_services
 	[[ ! $failed ]]
 }

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+# What "cmake --install" adds to the programs: units, users, folders, configuration, and the
+# scripts that set a host up. Folders follow the prefix; systemd reads those of /usr and
+# /usr/local alike.
+set(HYPEMAN_CONFIG_DIR ${CMAKE_INSTALL_FULL_SYSCONFDIR}/hypeman)
+
+foreach(unit gpu-agent instance-svc api-gateway)
+	configure_file(systemd/hypeman-${unit}.service.in hypeman-${unit}.service @ONLY)
+	install(FILES ${CMAKE_CURRENT_BINARY_DIR}/hypeman-${unit}.service
+		DESTINATION lib/systemd/system)
+	install(FILES config/${unit}.conf DESTINATION ${HYPEMAN_CONFIG_DIR})
+endforeach()
+install(FILES sysusers.d/hypeman.conf DESTINATION lib/sysusers.d)
+install(FILES tmpfiles.d/hypeman.conf DESTINATION lib/tmpfiles.d)
+install(FILES modules-load.d/hypeman.conf DESTINATION lib/modules-load.d)
+install(PROGRAMS hypeman-setup DESTINATION ${CMAKE_INSTALL_SBINDIR})
+install(PROGRAMS fetch-guest-kernel DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/hypeman)
+install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/ARCHITECTURE.md
+	DESTINATION ${CMAKE_INSTALL_DOCDIR})
