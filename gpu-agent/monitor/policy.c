@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CLASS_DISPLAY 0x03
+
+static int parse_gid(const char *text, char end, uint32_t *ret, const char **rest)
+{
+	unsigned long long value;
+	char *stop;
+
+	if (!isdigit((unsigned char)text[0]))
+		return -EINVAL;
+	errno = 0;
+	value = strtoull(text, &stop, 10);
+	/* (gid_t)-1 means "leave it" to chown(2). */
+	if (errno || *stop != end || value == 0 || value >= UINT32_MAX)
+		return -EINVAL;
+	*ret = (uint32_t)value;
+	*rest = stop + (end != '\0');
+	return 0;
+}
+
+static int parse_range(const char *text, struct policy_range *ret, struct err *err)
+{
+	struct policy_range range;
+	const char *rest;
+
+	if (parse_gid(text, '-', &range.first, &rest) < 0 ||
+	    parse_gid(rest, '\0', &range.last, &rest) < 0 || range.first > range.last)
+		return err_field(err, "grant-gids",
+				 "grant-gids is '%s', must be FIRST-LAST, two group ids from 1 to "
+				 "4294967294",
+				 text);
+	*ret = range;
+	return 0;
+}
+
+static int parse_vendor(const char *text, uint16_t *ret, struct err *err)
+{
+	if (strlen(text) != 4 || strspn(text, "0123456789abcdefABCDEF") != 4)
+		return err_field(
+			err, "device-vendor",
+			"device-vendor is '%s', must be four hex digits of a PCI vendor, as 10de",
+			text);
+	*ret = (uint16_t)strtoul(text, NULL, 16);
+	return 0;
+}
+
+int policy_parse(const struct config_list *grant_gids, const struct config_list *vendors,
+		 struct policy *ret, struct err *err)
+{
+	struct policy policy = { 0 };
+
+	if (grant_gids->count > POLICY_RANGES_MAX)
+		return err_field(err, "grant-gids", "grant-gids has %zu ranges, at most %d fit",
+				 grant_gids->count, POLICY_RANGES_MAX);
+	if (vendors->count > POLICY_VENDORS_MAX)
+		return err_field(err, "device-vendor",
+				 "device-vendor has %zu entries, at most %d fit", vendors->count,
+				 POLICY_VENDORS_MAX);
+	for (size_t i = 0; i < grant_gids->count; i++)
+		if (parse_range(grant_gids->values[i], &policy.grant_gids[policy.range_count++],
+				err) < 0)
+			return -1;
+	for (size_t i = 0; i < vendors->count; i++)
+		if (parse_vendor(vendors->values[i], &policy.vendors[policy.vendor_count++], err) <
+		    0)
+			return -1;
+	*ret = policy;
+	return 0;
+}
+
+bool policy_may_grant(const struct policy *policy, uint32_t gid)
+{
+	for (size_t i = 0; i < policy->range_count; i++)
+		if (gid >= policy->grant_gids[i].first && gid <= policy->grant_gids[i].last)
+			return true;
+	return false;
+}
+
+bool policy_may_touch(const struct policy *policy, uint16_t vendor, uint32_t class_code)
+{
+	if (class_code >> 16 != CLASS_DISPLAY)
+		return false;
+	for (size_t i = 0; i < policy->vendor_count; i++)
+		if (policy->vendors[i] == vendor)
+			return true;
+	return false;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "request.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "uuid_text.h"
+
+/* One component of a path that cannot be "." or "..", without spaces. */
+static bool is_type_name(const char *text, size_t size)
+{
+	size_t length = strnlen(text, size);
+
+	if (length == 0 || length == size || text[0] == '.')
+		return false;
+	for (size_t i = 0; i < length; i++)
+		if (!isgraph((unsigned char)text[i]) || text[i] == '/')
+			return false;
+	return true;
+}
+
+const char *request_check(const struct op_request *request, size_t size)
+{
+	if (size != sizeof(*request))
+		return "the request has a wrong size";
+	if (request->version != OPS_VERSION)
+		return "the request has another version";
+	if (request->kind < OP_SCAN || request->kind > OP_FIND_HOLDERS)
+		return "the request has an unknown kind";
+	if (request->kind == OP_SCAN)
+		return NULL;
+	if (!memchr(request->uuid, '\0', sizeof(request->uuid)) ||
+	    !uuid_text_is_valid(request->uuid))
+		return "uuid is not a UUID in lower case";
+	if (request->parent.slot > 0x1f || request->parent.function > 7)
+		return "parent is not a PCI address";
+	if (request->kind == OP_CREATE_MDEV && !is_type_name(request->type, sizeof(request->type)))
+		return "type is not the name of a directory";
+	return NULL;
+}
+
+const char *request_check_monitor(const struct monitor_request *request, size_t size)
+{
+	if (size != sizeof(*request))
+		return "the request has a wrong size";
+	if (request->version != OPS_VERSION)
+		return "the request has another version";
+	if (request->kind != MONITOR_START_WORKER && request->kind != MONITOR_GIVE_UP_WORKER)
+		return "the request has an unknown kind";
+	return NULL;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "settings.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/scoped.h"
+
+#define SERVE_NAME "gpu-agent-serve"
+
+static void fill_table(struct settings *s)
+{
+	const struct config_setting rows[] = {
+		{ "socket", CONFIG_PATH, &s->socket, "/run/hypeman/gpu-agent/sock", 0, 0,
+		  "Unix socket that gpu-agent-serve listens on" },
+		{ "state-dir", CONFIG_PATH, &s->state_dir, "/var/lib/hypeman/gpu-agent", 0, 0,
+		  "gpu-agent-serve's records; belongs to serve-user" },
+		{ "journal-dir", CONFIG_PATH, &s->journal_dir, "/var/lib/hypeman/gpu-agent-journal",
+		  0, 0, "root's record of what it made; belongs to root, mode 0700" },
+		{ "sysfs-root", CONFIG_PATH, &s->sysfs_root, "/sys", 0, 0,
+		  "another tree in place of /sys: a simulated host" },
+		{ "dev-root", CONFIG_PATH, &s->dev_root, NULL, 0, 0,
+		  "the /dev of sysfs-root; /dev for /sys, and must be given for another" },
+		{ "serve-user", CONFIG_TEXT, &s->serve_user, "hypeman-gpu", 0, 0,
+		  "user of gpu-agent-serve: a name or UID:GID, not root" },
+		{ "serve-program", CONFIG_PATH, &s->serve_program, NULL, 0, 0,
+		  "gpu-agent-serve; default: beside gpu-agent" },
+		{ "peer", CONFIG_LIST, &s->peers, NULL, 0, 0,
+		  "who may call: NAME:USER:ROLE[+ROLE...], of reader registrar allocator admin" },
+		{ "grant-gids", CONFIG_LIST, &s->grant_gids, NULL, 0, 0,
+		  "FIRST-LAST, group ids that device nodes may be granted to" },
+		{ "device-vendor", CONFIG_LIST, &s->device_vendors, "10de", 0, 0,
+		  "PCI vendor whose display controllers may be touched" },
+		{ "rescan-seconds", CONFIG_UINT, &s->rescan_seconds, "30", 1, 3600,
+		  "time between scans of the host when nothing happens" },
+	};
+
+	_Static_assert(sizeof(rows) == sizeof(s->table), "the table has room for each row");
+	memcpy(s->table, rows, sizeof(rows));
+}
+
+/* One id, ended by end. (uid_t)-1 and (gid_t)-1 mean "leave it" to the kernel. */
+static int parse_id(const char *text, char end, uint32_t *ret, const char **ret_rest)
+{
+	unsigned long long value;
+	char *stop;
+
+	if (!isdigit((unsigned char)text[0]))
+		return -EINVAL;
+	errno = 0;
+	value = strtoull(text, &stop, 10);
+	if (errno || *stop != end || value == 0 || value >= UINT32_MAX)
+		return -EINVAL;
+	*ret = (uint32_t)value;
+	*ret_rest = stop + 1;
+	return 0;
+}
+
+static int find_user(struct settings *settings, struct err *err)
+{
+	const char *text = settings->serve_user;
+	const struct passwd *user;
+	const char *rest;
+
+	if (parse_id(text, ':', &settings->serve_uid, &rest) == 0 &&
+	    parse_id(rest, '\0', &settings->serve_gid, &rest) == 0)
+		return 0;
+	errno = 0;
+	user = getpwnam(text);
+	if (!user)
+		return err_field(
+			err, "serve-user",
+			"serve-user is '%s', must be the name of a user of this system, or "
+			"UID:GID without a 0",
+			text);
+	if (user->pw_uid == 0 || user->pw_gid == 0)
+		return err_field(err, "serve-user", "serve-user is '%s', must not be root", text);
+	settings->serve_uid = user->pw_uid;
+	settings->serve_gid = user->pw_gid;
+	return 0;
+}
+
+static int find_program(struct settings *settings, struct err *err)
+{
+	char self[4096];
+	ssize_t length;
+	char *slash;
+
+	if (settings->serve_program)
+		return 0;
+	length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (length < 0)
+		return err_sys(err, errno, "cannot tell where gpu-agent is, to find " SERVE_NAME);
+	self[length] = '\0';
+	slash = strrchr(self, '/');
+	if (asprintf(&settings->beside, "%.*s/" SERVE_NAME, (int)(slash - self), self) < 0) {
+		settings->beside = NULL;
+		return err_sys(err, ENOMEM, "cannot keep serve-program");
+	}
+	settings->serve_program = settings->beside;
+	return 0;
+}
+
+/* Spelling only: workers compare the directories themselves (host.h). */
+static int check_roots(struct settings *settings, struct err *err)
+{
+	bool real = strcmp(settings->sysfs_root, "/sys") == 0;
+
+	if (!settings->dev_root && real)
+		settings->dev_root = "/dev";
+	if (!settings->dev_root)
+		return err_field(err, "dev-root",
+				 "dev-root must be given with sysfs-root '%s': the directory that "
+				 "stands for /dev there",
+				 settings->sysfs_root);
+	return 0;
+}
+
+int settings_read(struct settings *settings, int argc, char **argv, struct err *err)
+{
+	int r;
+
+	*settings = (struct settings){ 0 };
+	settings->config = (struct config){
+		.program = "gpu-agent",
+		.description = "owns this host's GPUs: the part that is root",
+		.default_file = "/etc/hypeman/gpu-agent.conf",
+		.settings = settings->table,
+		.setting_count = SETTINGS_COUNT,
+	};
+	fill_table(settings);
+	r = config_parse(&settings->config, argc, argv, err);
+	if (r != 0)
+		return r;
+	if (policy_parse(&settings->grant_gids, &settings->device_vendors, &settings->policy, err) <
+		    0 ||
+	    find_user(settings, err) < 0 || find_program(settings, err) < 0 ||
+	    check_roots(settings, err) < 0)
+		return -1;
+	return 0;
+}
+
+void settings_done(struct settings *settings)
+{
+	config_done(&settings->config);
+	free(settings->beside);
+	settings->beside = NULL;
+}

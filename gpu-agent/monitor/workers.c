@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "workers.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/scoped.h"
+#include "worker.h"
+
+size_t workers_count(const struct workers *workers)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < OPS_WORKERS_MAX; i++)
+		count += workers->slots[i].pid != 0;
+	return count;
+}
+
+size_t workers_stuck(const struct workers *workers)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < OPS_WORKERS_MAX; i++)
+		count += workers->slots[i].pid != 0 && workers->slots[i].given_up;
+	return count;
+}
+
+static struct worker_slot *find_pid(struct workers *workers, pid_t pid)
+{
+	for (size_t i = 0; i < OPS_WORKERS_MAX; i++)
+		if (workers->slots[i].pid == pid)
+			return &workers->slots[i];
+	return NULL;
+}
+
+/* The descriptor for serve, or -errno. */
+static int fork_worker(struct worker_slot *slot, const struct settings *settings)
+{
+	pid_t monitor = getpid();
+	int ends[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0)
+		worker_serve(settings, monitor, ends[0]);
+	close(ends[0]);
+	if (pid < 0) {
+		close(ends[1]);
+		return -EAGAIN;
+	}
+	slot->pid = pid;
+	return ends[1];
+}
+
+int workers_start(struct workers *workers, const struct settings *settings,
+		  struct monitor_reply *reply)
+{
+	struct worker_slot *slot = find_pid(workers, 0);
+	int fd;
+
+	if (workers_stuck(workers) >= OPS_STUCK_MAX) {
+		reply->kind = MONITOR_TOO_MANY_STUCK;
+		return -1;
+	}
+	if (!slot) {
+		reply->kind = MONITOR_TOO_MANY_WORKERS;
+		return -1;
+	}
+	fd = fork_worker(slot, settings);
+	if (fd < 0) {
+		log_error("cannot start a worker: %s", strerror(-fd));
+		reply->kind = MONITOR_FAILED;
+		reply->error = -fd;
+		return -1;
+	}
+	slot->id = ++workers->last_id;
+	slot->given_up = false;
+	reply->kind = MONITOR_WORKER_STARTED;
+	reply->worker_id = slot->id;
+	return fd;
+}
+
+static void give_up(struct worker_slot *slot)
+{
+	if (slot->pid == 0 || slot->given_up)
+		return;
+	slot->given_up = true;
+	kill(slot->pid, SIGKILL);
+}
+
+void workers_give_up(struct workers *workers, uint64_t id)
+{
+	for (size_t i = 0; i < OPS_WORKERS_MAX; i++) {
+		struct worker_slot *slot = &workers->slots[i];
+
+		if (slot->pid == 0 || slot->id != id || slot->given_up)
+			continue;
+		log_warning("worker %" PRIu64 " (pid %d) does not answer, killing it", id,
+			    slot->pid);
+		give_up(slot);
+	}
+}
+
+void workers_give_up_all(struct workers *workers)
+{
+	for (size_t i = 0; i < OPS_WORKERS_MAX; i++)
+		give_up(&workers->slots[i]);
+}
+
+bool workers_reap(struct workers *workers, pid_t pid)
+{
+	struct worker_slot *slot = find_pid(workers, pid);
+
+	if (!slot)
+		return false;
+	*slot = (struct worker_slot){ 0 };
+	return true;
+}
