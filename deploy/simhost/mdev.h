@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vGPUs: what may be created, and how they come and go. The kernel's mdev core checks the
+ * UUID, the board's driver the capacity of its GPU.
+ */
+
+#ifndef SIMHOST_MDEV_H
+#define SIMHOST_MDEV_H
+
+#include "host.h"
+
+/* What available_instances of this parent says: 0 or 1 for a virtual function. */
+uint64_t mdev_available(const struct function *parent, const struct board_type *type);
+
+/*
+ * A write of length bytes to the create file of a type. 0, HOST_PENDING, or:
+ * -EINVAL no UUID of 36 or 37 bytes; -EEXIST there is one, be it half removed;
+ * the board's refusal (-EIO, -ENOSPC) no room, another size, or the virtual function is taken.
+ */
+int mdev_create(struct host *host, struct function *parent, const struct board_type *type,
+		const char *text, size_t length, struct waiter *waiter);
+
+/*
+ * "1" was written to the remove file. It is gone at once, or while somebody holds its node
+ * HOST_PENDING and half gone: out of sight but with its UUID, capacity, group and node.
+ * -ENODEV: it was half gone already.
+ */
+int mdev_remove(struct host *host, struct mdev *mdev, const struct process *writer,
+		struct waiter *waiter);
+
+/* The node of this group was closed. */
+void mdev_resume(struct host *host, struct group *group);
+
+/* All creates and removes that faults kept go on. */
+void mdev_end_faults(struct host *host);
+
+#endif

@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serve.h"
+
+#define FUSE_USE_VERSION 314
+#include <fuse3/fuse_lowlevel.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/statvfs.h>
+
+#include "group.h"
+#include "mountpoint.h"
+#include "process.h"
+#include "tree.h"
+
+#define ATTRIBUTE_SIZE	4096 /* what sysfs says of every file */
+#define FOREVER_SECONDS 86400.0
+
+struct server {
+	struct host *host;	 /* borrowed */
+	struct kept_write *kept; /* owned */
+};
+
+/* A write that is not answered yet. */
+struct kept_write {
+	struct waiter waiter; /* first: a waiter is the kept_write it is in */
+	struct server *server;
+	struct kept_write *next;
+	fuse_req_t request;
+	size_t length;
+};
+
+/* An open file or folder: what it read as when it was last read from the start. */
+struct handle {
+	char *text; /* owned */
+	size_t length;
+};
+
+/* A listing while it is made. */
+struct listing {
+	fuse_req_t request;
+	struct handle *handle;
+	bool is_out_of_memory;
+};
+
+static struct server *server_of(fuse_req_t request)
+{
+	return fuse_req_userdata(request);
+}
+
+static struct host *host_of(fuse_req_t request)
+{
+	return server_of(request)->host;
+}
+
+static struct handle *handle_of(const struct fuse_file_info *file)
+{
+	return (struct handle *)(uintptr_t)file->fh;
+}
+
+/* ---- names and attributes ------------------------------------------------------ */
+
+/* Each look at a write-only file gives another node, but stat() shows one inode number. */
+static ino_t inode_number(struct node node, mode_t mode)
+{
+	if ((mode & 0777) == 0200)
+		node.extra = 0;
+	return node_pack(node);
+}
+
+static void stat_fill(struct node node, const struct tree_stat *from, struct stat *ret)
+{
+	*ret = (struct stat){
+		.st_ino = inode_number(node, from->mode),
+		.st_mode = from->mode,
+		.st_nlink = S_ISDIR(from->mode) ? 2 : 1,
+		.st_uid = from->uid,
+		.st_gid = from->gid,
+		.st_blksize = ATTRIBUTE_SIZE,
+		.st_atime = from->time,
+		.st_mtime = from->time,
+		.st_ctime = from->time,
+	};
+	if (S_ISREG(from->mode) && node.kind != KIND_DEV_NODE && node.kind != KIND_DEV_VFIO)
+		ret->st_size = ATTRIBUTE_SIZE;
+}
+
+static void serve_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
+{
+	struct fuse_entry_param entry = { 0 };
+	struct tree_stat from;
+	struct node node;
+	int r;
+
+	r = tree_lookup(host_of(request), node_unpack(parent), name, &node);
+	if (r == 0)
+		r = tree_stat(host_of(request), node, &from);
+	if (r < 0) {
+		fuse_reply_err(request, -r);
+		return;
+	}
+	entry.ino = node_pack(node);
+	/* Attributes change through this mount only, and then the kernel is told. */
+	entry.attr_timeout = FOREVER_SECONDS;
+	entry.entry_timeout = from.is_fixed ? FOREVER_SECONDS : 0;
+	stat_fill(node, &from, &entry.attr);
+	fuse_reply_entry(request, &entry);
+}
+
+static void serve_getattr(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *file)
+{
+	struct tree_stat from;
+	struct stat st;
+	int r;
+
+	(void)file;
+	r = tree_stat(host_of(request), node_unpack(ino), &from);
+	if (r < 0) {
+		fuse_reply_err(request, -r);
+		return;
+	}
+	stat_fill(node_unpack(ino), &from, &st);
+	fuse_reply_attr(request, &st, FOREVER_SECONDS);
+}
+
+/* Only device nodes have owners and modes that can change. Times and sizes are not kept. */
+static void serve_setattr(fuse_req_t request, fuse_ino_t ino, struct stat *st, int wanted,
+			  struct fuse_file_info *file)
+{
+	struct group *group = tree_dev_group(host_of(request), node_unpack(ino));
+
+	if (!group && wanted & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) {
+		fuse_reply_err(request, EPERM);
+		return;
+	}
+	if (wanted & FUSE_SET_ATTR_MODE)
+		group->node_mode = st->st_mode & 07777;
+	if (wanted & FUSE_SET_ATTR_UID)
+		group->node_uid = st->st_uid;
+	if (wanted & FUSE_SET_ATTR_GID)
+		group->node_gid = st->st_gid;
+	serve_getattr(request, ino, file);
+}
+
+static void serve_readlink(fuse_req_t request, fuse_ino_t ino)
+{
+	scoped_free char *target = NULL;
+	size_t length;
+	FILE *out = open_memstream(&target, &length);
+	int r = -ENOMEM;
+
+	if (out) {
+		r = tree_show(host_of(request), node_unpack(ino), out);
+		if (fclose(out) != 0)
+			r = -ENOMEM;
+	}
+	if (r < 0)
+		fuse_reply_err(request, r == -ENODEV ? ENOENT : -r);
+	else
+		fuse_reply_readlink(request, target);
+}
+
+static void serve_statfs(fuse_req_t request, fuse_ino_t ino)
+{
+	const struct statvfs empty = { .f_bsize = ATTRIBUTE_SIZE,
+				       .f_frsize = ATTRIBUTE_SIZE,
+				       .f_namemax = 255 };
+
+	(void)ino;
+	fuse_reply_statfs(request, &empty);
+}
+
+/* ---- folders ------------------------------------------------------------------- */
+
+static void listing_add(void *arg, const char *name, struct node node)
+{
+	struct listing *listing = arg;
+	struct handle *handle = listing->handle;
+	struct tree_stat from;
+	struct stat st = { 0 };
+	size_t size = fuse_add_direntry(listing->request, NULL, 0, name, NULL, 0);
+	char *text;
+
+	if (tree_stat(host_of(listing->request), node, &from) == 0)
+		stat_fill(node, &from, &st);
+	text = realloc(handle->text, handle->length + size);
+	if (!text) {
+		listing->is_out_of_memory = true;
+		return;
+	}
+	handle->text = text;
+	fuse_add_direntry(listing->request, text + handle->length, size, name, &st,
+			  (off_t)(handle->length + size));
+	handle->length += size;
+}
+
+static void handle_free(struct handle *handle)
+{
+	if (handle)
+		free(handle->text);
+	free(handle);
+}
+SCOPED_DEFINE(struct handle *, handle_free);
+
+static void serve_opendir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *file)
+{
+	scoped(handle_free) struct handle *handle = calloc(1, sizeof(*handle));
+	struct listing listing = { .request = request, .handle = handle };
+	int r;
+
+	if (!handle) {
+		fuse_reply_err(request, ENOMEM);
+		return;
+	}
+	listing_add(&listing, ".", node_unpack(ino));
+	listing_add(&listing, "..", node_unpack(ino));
+	r = tree_list(host_of(request), node_unpack(ino), listing_add, &listing);
+	if (r < 0 || listing.is_out_of_memory) {
+		fuse_reply_err(request, r < 0 ? -r : ENOMEM);
+		return;
+	}
+	file->fh = (uintptr_t)handle;
+	if (fuse_reply_open(request, file) == 0)
+		(void)TAKE_PTR(handle);
+}
+
+/* offset is a place between two entries that an earlier answer gave. */
+static void serve_readdir(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
+			  struct fuse_file_info *file)
+{
+	const struct handle *handle = handle_of(file);
+	size_t start = (size_t)offset;
+
+	(void)ino;
+	if (offset < 0 || start >= handle->length)
+		fuse_reply_buf(request, NULL, 0);
+	else
+		fuse_reply_buf(request, handle->text + start,
+			       size < handle->length - start ? size : handle->length - start);
+}
+
+static void serve_releasedir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *file)
+{
+	(void)ino;
+	handle_free(handle_of(file));
+	fuse_reply_err(request, 0);
+}
+
+/* ---- files --------------------------------------------------------------------- */
+
+static int open_check(fuse_req_t request, struct node node, int flags)
+{
+	struct group *group = tree_dev_group(host_of(request), node);
+	int access = flags & O_ACCMODE;
+	struct process holder;
+
+	if (!group)
+		return tree_may_open(host_of(request), node, access != O_WRONLY,
+				     access != O_RDONLY);
+	holder = process_of_thread(fuse_req_ctx(request)->pid);
+	return group_open(group, &holder);
+}
+
+static void open_undo(fuse_req_t request, struct node node)
+{
+	if (node.kind == KIND_DEV_NODE)
+		group_close(host_of(request), node.object, node.extra);
+}
+
+static void serve_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *file)
+{
+	scoped(handle_free) struct handle *handle = calloc(1, sizeof(*handle));
+	struct node node = node_unpack(ino);
+	int r;
+
+	if (!handle) {
+		fuse_reply_err(request, ENOMEM);
+		return;
+	}
+	r = open_check(request, node, file->flags);
+	if (r < 0) {
+		fuse_reply_err(request, -r);
+		return;
+	}
+	file->fh = (uintptr_t)handle;
+	file->direct_io = 1;
+	if (fuse_reply_open(request, file) == 0)
+		(void)TAKE_PTR(handle);
+	else
+		open_undo(request, node); /* the caller is gone */
+}
+
+static void serve_release(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *file)
+{
+	handle_free(handle_of(file));
+	open_undo(request, node_unpack(ino));
+	fuse_reply_err(request, 0);
+}
+
+/* Like sysfs, a file is shown anew when it is read from its start. */
+static int handle_fill(struct host *host, struct node node, struct handle *handle)
+{
+	FILE *out;
+	int r;
+
+	free(handle->text);
+	*handle = (struct handle){ 0 };
+	out = open_memstream(&handle->text, &handle->length);
+	if (!out)
+		return -ENOMEM;
+	r = tree_show(host, node, out);
+	return fclose(out) == 0 ? r : -ENOMEM;
+}
+
+static void serve_read(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
+		       struct fuse_file_info *file)
+{
+	struct handle *handle = handle_of(file);
+	size_t start = (size_t)offset;
+	int r;
+
+	if (offset == 0 || !handle->text) {
+		r = handle_fill(host_of(request), node_unpack(ino), handle);
+		if (r < 0) {
+			handle->length = 0;
+			fuse_reply_err(request, -r);
+			return;
+		}
+	}
+	if (start >= handle->length)
+		fuse_reply_buf(request, NULL, 0);
+	else
+		fuse_reply_buf(request, handle->text + start,
+			       size < handle->length - start ? size : handle->length - start);
+}
+
+static void write_answer(fuse_req_t request, size_t length, int result)
+{
+	if (result < 0)
+		fuse_reply_err(request, -result);
+	else
+		fuse_reply_write(request, length);
+}
+
+static void kept_write_end(struct waiter *waiter, int result)
+{
+	struct kept_write *kept = (struct kept_write *)waiter;
+	struct kept_write **link = &kept->server->kept;
+
+	while (*link != kept)
+		link = &(*link)->next;
+	*link = kept->next;
+	write_answer(kept->request, kept->length, result);
+	free(kept);
+}
+
+static void serve_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size_t length,
+			off_t offset, struct fuse_file_info *file)
+{
+	scoped_free char *copy = malloc(length + 1);
+	scoped_free struct kept_write *kept = calloc(1, sizeof(*kept));
+	struct server *server = server_of(request);
+	struct tree_write write;
+	int r = -ENOMEM;
+
+	(void)offset;
+	(void)file;
+	if (copy && kept) {
+		memcpy(copy, bytes, length);
+		copy[length] = '\0';
+		kept->waiter.done = kept_write_end;
+		kept->server = server;
+		kept->request = request;
+		kept->length = length;
+		write = (struct tree_write){
+			.text = copy,
+			.length = length,
+			.writer = process_of_thread(fuse_req_ctx(request)->pid),
+			.waiter = &kept->waiter,
+		};
+		r = tree_store(server->host, node_unpack(ino), &write);
+	}
+	if (r == HOST_PENDING) {
+		kept->next = server->kept;
+		server->kept = TAKE_PTR(kept);
+		return;
+	}
+	write_answer(request, length, r);
+}
+
+static void serve_init(void *arg, struct fuse_conn_info *connection)
+{
+	(void)arg;
+	connection->want = connection->capable & (FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
+						  FUSE_CAP_ATOMIC_O_TRUNC);
+}
+
+static const struct fuse_lowlevel_ops operations = {
+	.init = serve_init,
+	.lookup = serve_lookup,
+	.getattr = serve_getattr,
+	.setattr = serve_setattr,
+	.readlink = serve_readlink,
+	.statfs = serve_statfs,
+	.opendir = serve_opendir,
+	.readdir = serve_readdir,
+	.releasedir = serve_releasedir,
+	.open = serve_open,
+	.release = serve_release,
+	.read = serve_read,
+	.write = serve_write,
+};
+
+/* ---- the loop ------------------------------------------------------------------ */
+
+static int signals_open(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+static int session_loop(struct fuse_session *session, int signal_fd)
+{
+	struct fuse_buf buffer = { .mem = NULL };
+	int r = 0;
+
+	while (!fuse_session_exited(session)) {
+		struct pollfd fds[] = { { .fd = signal_fd, .events = POLLIN },
+					{ .fd = fuse_session_fd(session), .events = POLLIN } };
+
+		if (poll(fds, 2, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			r = -errno;
+			break;
+		}
+		if (fds[0].revents)
+			break;
+		r = fuse_session_receive_buf(session, &buffer);
+		if (r == -EINTR)
+			continue;
+		if (r <= 0)
+			break;
+		fuse_session_process_buf(session, &buffer);
+	}
+	free(buffer.mem);
+	return r < 0 ? r : 0;
+}
+
+static int serve_session(struct server *server, struct fuse_session *session, const char *dir,
+			 struct err *err)
+{
+	scoped_fd int signal_fd = signals_open();
+	int r;
+
+	if (signal_fd < 0)
+		return err_sys(err, errno, "cannot listen for signals");
+	if (fuse_session_mount(session, dir) < 0)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "cannot mount at '%s' (root, and /dev/fuse, are needed)", dir);
+	puts("ready");
+	fflush(stdout);
+	r = session_loop(session, signal_fd);
+	while (server->kept)
+		kept_write_end(&server->kept->waiter, -ENODEV);
+	fuse_session_unmount(session);
+	return r < 0 ? err_sys(err, r, "cannot go on serving '%s'", dir) : 0;
+}
+
+int serve_run(struct host *host, const char *dir, struct err *err)
+{
+	char program[] = "hypeman-simhost", option[] = "-o";
+	char options[] = "allow_other,default_permissions,fsname=hypeman-simhost,"
+			 "subtype=hypeman-simhost";
+	char *argv[] = { program, option, options, NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
+	struct server server = { .host = host };
+	struct fuse_session *session;
+	int r;
+
+	session = fuse_session_new(&args, &operations, sizeof(operations), &server);
+	fuse_opt_free_args(&args);
+	if (!session)
+		return err_sys(err, ENOMEM, "cannot make a FUSE session");
+	r = serve_session(&server, session, dir, err);
+	fuse_session_destroy(session);
+	return r;
+}

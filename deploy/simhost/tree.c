@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "group.h"
+#include "tree_kind.h"
+
+#define OBJECT_BITS 24
+#define EXTRA_BITS  28
+#define ENTRY_BITS  6
+
+_Static_assert(KIND_COUNT < 1 << 6, "a kind has 6 bits");
+
+/* One more than the bits say, since FUSE's root is 1. */
+uint64_t node_pack(struct node node)
+{
+	return ((uint64_t)node.kind << (ENTRY_BITS + OBJECT_BITS + EXTRA_BITS) |
+		(uint64_t)node.entry << (OBJECT_BITS + EXTRA_BITS) |
+		(uint64_t)node.object << EXTRA_BITS | node.extra) +
+	       1;
+}
+
+struct node node_unpack(uint64_t number)
+{
+	uint64_t bits = number - 1;
+
+	return (struct node){
+		.kind = (uint8_t)(bits >> (ENTRY_BITS + OBJECT_BITS + EXTRA_BITS)),
+		.entry = bits >> (OBJECT_BITS + EXTRA_BITS) & ((1u << ENTRY_BITS) - 1),
+		.object = bits >> EXTRA_BITS & ((1u << OBJECT_BITS) - 1),
+		.extra = bits & ((1u << EXTRA_BITS) - 1),
+	};
+}
+
+static const struct tree_kind *kind_of(struct node node)
+{
+	static const struct tree_kind *const tables[] = { tree_top_kinds, tree_pci_kinds,
+							  tree_mdev_kinds };
+
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+		if (node.kind < KIND_COUNT && tables[i][node.kind].mode != 0)
+			return &tables[i][node.kind];
+	return NULL;
+}
+
+/* NULL: the node is the thing itself. */
+static const struct tree_entry *entry_of(struct node node)
+{
+	return node.entry == 0 ? NULL : &kind_of(node)->entries[node.entry - 1];
+}
+
+static bool node_exists(const struct host *host, struct node node)
+{
+	const struct tree_kind *kind = kind_of(node);
+	const struct tree_entry *entry;
+
+	if (!kind || node.entry > kind->entry_count)
+		return false;
+	if (kind->exists && !kind->exists(host, node))
+		return false;
+	entry = entry_of(node);
+	return !entry || !entry->exists || entry->exists(host, node);
+}
+
+static mode_t node_mode(struct node node)
+{
+	const struct tree_entry *entry = entry_of(node);
+
+	return entry ? entry->mode : kind_of(node)->mode;
+}
+
+int tree_stat(struct host *host, struct node node, struct tree_stat *ret)
+{
+	const struct group *group = tree_dev_group(host, node);
+	const struct tree_entry *entry;
+
+	if (!node_exists(host, node))
+		return -ENOENT;
+	entry = entry_of(node);
+	*ret = (struct tree_stat){
+		.mode = node_mode(node),
+		.time = host->boot_time,
+		.is_fixed = kind_of(node)->is_fixed &&
+			    !(entry && (entry->exists || entry->mode == TREE_WO)),
+	};
+	if (group) {
+		ret->mode = S_IFREG | group->node_mode;
+		ret->uid = group->node_uid;
+		ret->gid = group->node_gid;
+		ret->time = group->node_time;
+	}
+	return 0;
+}
+
+/*
+ * The kernel runs one write at a time on an inode of FUSE, and a write that hangs would hold up
+ * the next one. In sysfs it does not, so each look at a write-only file gives another inode.
+ */
+static uint32_t write_only_extra(void)
+{
+	static uint32_t last;
+
+	last = (last + 1) & ((1u << EXTRA_BITS) - 2);
+	return last;
+}
+
+static struct node entry_node(struct node parent, size_t index, const struct tree_entry *entry)
+{
+	struct node node = parent;
+
+	if (S_ISDIR(entry->mode))
+		return (struct node){ .kind = entry->child, .object = parent.object };
+	node.entry = (uint8_t)(index + 1);
+	node.extra = entry->mode == TREE_WO ? write_only_extra() : 0;
+	return node;
+}
+
+static bool entry_is_there(const struct host *host, struct node parent,
+			   const struct tree_entry *entry)
+{
+	return !entry->exists || entry->exists(host, parent);
+}
+
+int tree_lookup(struct host *host, struct node parent, const char *name, struct node *ret)
+{
+	const struct tree_kind *kind = kind_of(parent);
+
+	if (!node_exists(host, parent))
+		return -ENOENT;
+	if (parent.entry != 0 || !S_ISDIR(kind->mode))
+		return -ENOTDIR;
+	for (size_t i = 0; i < kind->entry_count; i++) {
+		if (strcmp(kind->entries[i].name, name) != 0)
+			continue;
+		if (!entry_is_there(host, parent, &kind->entries[i]))
+			return -ENOENT;
+		*ret = entry_node(parent, i, &kind->entries[i]);
+		return 0;
+	}
+	return kind->find && kind->find(host, parent, name, ret) ? 0 : -ENOENT;
+}
+
+int tree_list(struct host *host, struct node node, tree_emit_fn *emit, void *arg)
+{
+	const struct tree_kind *kind = kind_of(node);
+
+	if (!node_exists(host, node))
+		return -ENOENT;
+	if (node.entry != 0 || !S_ISDIR(kind->mode))
+		return -ENOTDIR;
+	for (size_t i = 0; i < kind->entry_count; i++)
+		if (entry_is_there(host, node, &kind->entries[i]))
+			emit(arg, kind->entries[i].name, entry_node(node, i, &kind->entries[i]));
+	if (kind->list)
+		kind->list(host, node, emit, arg);
+	return 0;
+}
+
+int tree_may_open(const struct host *host, struct node node, bool reads, bool writes)
+{
+	const struct tree_entry *entry;
+
+	if (!node_exists(host, node))
+		return -ENODEV;
+	entry = entry_of(node);
+	if (!entry)
+		return 0;
+	return (reads && !entry->show) || (writes && !entry->store) ? -EACCES : 0;
+}
+
+int tree_show(struct host *host, struct node node, FILE *out)
+{
+	const struct tree_entry *entry;
+	tree_show_fn *show;
+
+	if (!node_exists(host, node))
+		return -ENODEV;
+	entry = entry_of(node);
+	show = entry ? entry->show : kind_of(node)->show;
+	return show ? show(host, node, out) : -EINVAL;
+}
+
+int tree_store(struct host *host, struct node node, const struct tree_write *write)
+{
+	const struct tree_entry *entry;
+
+	if (!node_exists(host, node))
+		return -ENODEV;
+	entry = entry_of(node);
+	return entry && entry->store ? entry->store(host, node, write) : -EINVAL;
+}
+
+struct group *tree_dev_group(const struct host *host, struct node node)
+{
+	struct group *group;
+
+	if (node.kind != KIND_DEV_NODE)
+		return NULL;
+	group = group_find(host, node.object);
+	if (!group || !group_has_node(group) || group->node_serial != node.extra)
+		return NULL;
+	return group;
+}
+
+int tree_flag_parse(const struct tree_write *write, bool *ret)
+{
+	char word[8];
+	int r;
+
+	r = tree_word_parse(write, sizeof(word), word);
+	if (r < 0)
+		return r;
+	if (strcmp(word, "0") != 0 && strcmp(word, "1") != 0)
+		return -EINVAL;
+	*ret = word[0] == '1';
+	return 0;
+}
+
+int tree_word_parse(const struct tree_write *write, size_t size, char *ret)
+{
+	size_t length = write->length;
+
+	if (length > 0 && write->text[length - 1] == '\n')
+		length--;
+	if (length == 0 || length >= size || memchr(write->text, '\0', length))
+		return -EINVAL;
+	memcpy(ret, write->text, length);
+	ret[length] = '\0';
+	return 0;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a kind of node is described to the tree. */
+
+#ifndef SIMHOST_TREE_KIND_H
+#define SIMHOST_TREE_KIND_H
+
+#include "tree.h"
+
+typedef bool tree_exists_fn(const struct host *host, struct node node);
+typedef int tree_show_fn(struct host *host, struct node node, FILE *out);
+typedef int tree_store_fn(struct host *host, struct node node, const struct tree_write *write);
+
+/* A name that every directory of a kind has: a file, a link, or (child) a directory. */
+struct tree_entry {
+	const char *name;
+	mode_t mode;
+	uint8_t child;		/* S_IFDIR: its kind; it gets the parent's object */
+	tree_exists_fn *exists; /* NULL: always */
+	tree_show_fn *show;	/* NULL: cannot be read */
+	tree_store_fn *store;	/* NULL: cannot be written */
+};
+
+/* Names that depend on the model are found and listed by functions. */
+struct tree_kind {
+	mode_t mode;
+	bool is_fixed; /* a node of this kind keeps its name for as long as the host lives */
+	const struct tree_entry *entries;
+	size_t entry_count;
+	tree_exists_fn *exists; /* the object is there; NULL: always */
+	bool (*find)(struct host *host, struct node node, const char *name, struct node *ret);
+	void (*list)(struct host *host, struct node node, tree_emit_fn *emit, void *arg);
+	tree_show_fn *show; /* links and files */
+};
+
+#define TREE_DIR  (S_IFDIR | 0755)
+#define TREE_LINK (S_IFLNK | 0777)
+#define TREE_RO	  (S_IFREG | 0444)
+#define TREE_RW	  (S_IFREG | 0644)
+#define TREE_WO	  (S_IFREG | 0200)
+
+#define TREE_ENTRIES(array) .entries = (array), .entry_count = sizeof(array) / sizeof((array)[0])
+
+/* Describe their kinds, KIND_COUNT long, the others empty. */
+extern const struct tree_kind tree_top_kinds[KIND_COUNT];
+extern const struct tree_kind tree_pci_kinds[KIND_COUNT];
+extern const struct tree_kind tree_mdev_kinds[KIND_COUNT];
+
+/* "1" runs it, "0" does nothing, all else is -EINVAL; as kstrtobool-like attributes take. */
+int tree_flag_parse(const struct tree_write *write, bool *ret);
+
+/* A write without its line feed. -EINVAL: empty, too long, or with a NUL inside. */
+int tree_word_parse(const struct tree_write *write, size_t size, char *ret);
+
+#endif
