@@ -128,9 +128,17 @@ int rpc_call_receive(struct rpc_call *call, ProtobufCMessage **ret, struct err *
 
 bool rpc_call_cancelled(const struct rpc_call *call);
 
-/* Waits until the call is cancelled, the server stops, or the time is over: true for the former
- * two. */
+/*
+ * Waits until the call is cancelled or the server stops (true), or until the time is over
+ * or rpc_call_wake() was called (false). A negative time: no limit.
+ */
 bool rpc_call_wait_cancelled(struct rpc_call *call, int timeout_ms);
+
+/*
+ * Ends the call's current or next rpc_call_wait_cancelled() early: for watches, when there
+ * is something new to send. Any thread, while the handler runs.
+ */
+void rpc_call_wake(struct rpc_call *call);
 
 /* INT64_MAX without a deadline; 0 when it has passed. */
 int64_t rpc_call_time_left_ms(const struct rpc_call *call);
