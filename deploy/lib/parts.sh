@@ -39,14 +39,27 @@ build_programs() {
 	BIN=$STATE/root$prefix/bin
 	LIBEXEC=$STATE/root$prefix/libexec/hypeman
 	DATA=$STATE/root$prefix/share/hypeman
-	GUEST_TOOLS=$STATE/root$prefix/lib/hypeman/guest
-	# With a build of the caller's, the guest is made once for all uses of it.
-	GUEST=${BUILD:-$STATE}/guest
+	GUEST=$STATE/guest
 }
 
+# With a build of the caller's, what was fetched stays there for the next time.
 make_guest() {
-	[[ ! -e $GUEST/vmlinux || ! -e $GUEST/initramfs.cpio ]] || return 0
-	step "fetching the guest kernel" "$LIBEXEC/fetch-guest-kernel" "$GUEST"
+	local store=${BUILD:-$STATE}/guest
+
+	step "fetching the guest kernel" fetch_guest "$store"
+	[[ $store == "$GUEST" ]] || {
+		rm -rf "$GUEST"
+		mkdir "$GUEST"
+		cp "$store/vmlinux" "$store/initramfs.cpio" "$GUEST/"
+	}
+	chmod 755 "$GUEST"
+	chmod 644 "$GUEST/vmlinux" "$GUEST/initramfs.cpio"
+}
+
+# Old package lists name a kernel that the mirror no longer has.
+fetch_guest() {
+	"$LIBEXEC/fetch-guest-kernel" "$1" ||
+		{ apt_get update && "$LIBEXEC/fetch-guest-kernel" "$1"; }
 }
 
 # folder_make FOLDER USER MODE
