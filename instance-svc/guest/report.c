@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/scoped.h"
+#include "config.h"
+
+#define PORTS_FOLDER   "/sys/class/virtio-ports"
+#define APPEAR_TRIES   200
+#define LISTENER_TRIES 300
+#define TRY_STEP_NS    10000000 /* 10 ms */
+
+static void pause_briefly(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = TRY_STEP_NS }, NULL);
+}
+
+static bool port_is_ours(const char *port)
+{
+	char path[300], name[64] = "";
+	scoped_file FILE *file = NULL;
+
+	snprintf(path, sizeof(path), PORTS_FOLDER "/%s/name", port);
+	file = fopen(path, "re");
+	if (!file || !fgets(name, sizeof(name), file))
+		return false;
+	name[strcspn(name, "\n")] = '\0';
+	return strcmp(name, GUEST_REPORT_PORT) == 0;
+}
+
+static int port_open(void)
+{
+	scoped_dir DIR *dir = opendir(PORTS_FOLDER);
+	struct dirent *entry;
+	char path[300];
+
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.' || !port_is_ours(entry->d_name))
+			continue;
+		snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
+		return open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	}
+	return -1;
+}
+
+void report_open(struct report *report)
+{
+	*report = (struct report){ .fd = -1 };
+	for (int i = 0; i < APPEAR_TRIES && report->fd < 0; i++) {
+		if (i > 0)
+			pause_briefly();
+		report->fd = port_open();
+	}
+}
+
+static size_t line_format(char line[GUEST_REPORT_LINE_MAX], const char *format, va_list args)
+{
+	size_t length;
+
+	vsnprintf(line, GUEST_REPORT_LINE_MAX - 1, format, args);
+	length = strlen(line);
+	for (size_t i = 0; i < length; i++) {
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			line[i] = ' ';
+	}
+	line[length++] = '\n';
+	return length;
+}
+
+/* Non-blocking: the kernel spins without end when a host takes nothing from a blocking port. */
+void report_send(struct report *report, const char *format, ...)
+{
+	char line[GUEST_REPORT_LINE_MAX];
+	size_t length, sent = 0;
+	va_list args;
+
+	va_start(args, format);
+	length = line_format(line, format, args);
+	va_end(args);
+	for (int i = 0; report->fd >= 0 && i < LISTENER_TRIES && sent < length; i++) {
+		ssize_t n = write(report->fd, line + sent, length - sent);
+
+		if (n > 0)
+			sent += (size_t)n;
+		else
+			pause_briefly();
+	}
+}
+
+bool report_read_stop(struct report *report)
+{
+	bool stop = false;
+	char byte;
+
+	while (report->fd >= 0 && read(report->fd, &byte, 1) == 1) {
+		if (byte != '\n') {
+			if (report->input_length == sizeof(report->input))
+				report->skipping = true;
+			else
+				report->input[report->input_length++] = byte;
+			continue;
+		}
+		if (!report->skipping && report->input_length == strlen("stop") &&
+		    memcmp(report->input, "stop", report->input_length) == 0)
+			stop = true;
+		report->input_length = 0;
+		report->skipping = false;
+	}
+	return stop;
+}
