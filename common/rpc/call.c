@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 
+#include "log_limit.h"
 #include "message.h"
 #include "status.h"
 #include "utf8.h"
@@ -154,7 +155,8 @@ static void refuse_role(struct rpc_call *call)
 
 	err_set(&err, ERR_FORBIDDEN, "peer %s may not call %s", call->peer->who.name,
 		call->method->path);
-	log_warning("%s", err.message);
+	if (log_limit_allows(&call->server->refusals))
+		log_warning("%s", err.message);
 	call_finish(call, &err);
 }
 

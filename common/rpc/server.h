@@ -12,6 +12,7 @@
 #include "descriptors.h"
 #include "health.h"
 #include "listener.h"
+#include "log_limit.h"
 #include "pool.h"
 #include "rpc.h"
 
@@ -63,6 +64,7 @@ struct rpc_server {
 	struct pool *pool;
 	struct acceptor *acceptor; /* NULL: no socket */
 	struct health *health;
+	struct log_limit refusals; /* the I/O thread's */
 
 	pthread_mutex_t lock; /* taken before a call's lock */
 	pthread_cond_t idle;

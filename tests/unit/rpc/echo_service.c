@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "echo_proto_descriptor_set.h"
 
@@ -61,6 +62,7 @@ static int handle_echo(struct rpc_call *call, const ProtobufCMessage *message, v
 {
 	const echo_request *request = (const echo_request *)message;
 
+	usleep(request->busy_ms * 1000);
 	if (wait_a_while(call, user, request->delay_ms, err))
 		return -1;
 	if (request->fail_reason[0])
