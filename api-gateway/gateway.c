@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gpu_proto_descriptor_set.h"
+#include "instance_proto_descriptor_set.h"
+
+#include "call.h"
+#include "proto_message.h"
+#include "sse.h"
+
+#define HEALTH_TIMEOUT_MS 5000
+
+/* What one request needs beyond its stack. */
+struct work {
+	struct url_path path;
+	struct text body;
+	struct response response;
+};
+
+static int fetch_join(void *user, int timeout_ms, struct text *ret, struct err *err)
+{
+	const struct join *join = user;
+	const struct route_table *table = &join->gateway->routes;
+	size_t left = table->count - (size_t)(join->route - table->routes);
+
+	return call_run_join(&join->gateway->services, join->route, left, timeout_ms, ret, err);
+}
+
+static int init_joins(struct gateway *gateway, struct err *err)
+{
+	gateway->joins = calloc(gateway->routes.count, sizeof(*gateway->joins));
+	if (!gateway->joins)
+		return err_sys(err, ENOMEM, "cannot start");
+	for (size_t i = 0; i < gateway->routes.count; i++) {
+		struct join *join = &gateway->joins[i];
+
+		join->gateway = gateway;
+		join->route = &gateway->routes.routes[i];
+		if (join->route->kind != ROUTE_JOIN)
+			continue;
+		join->flight = single_flight_new(fetch_join, join);
+		if (!join->flight)
+			return err_sys(err, ENOMEM, "cannot start");
+	}
+	return 0;
+}
+
+int gateway_init(struct gateway *gateway, struct err *err)
+{
+	const struct descriptor_set sets[] = {
+		{ gpu_proto_descriptor_set, gpu_proto_descriptor_set_size },
+		{ instance_proto_descriptor_set, instance_proto_descriptor_set_size },
+	};
+
+	gateway->fields = field_table_new(sets, sizeof(sets) / sizeof(sets[0]), err);
+	if (!gateway->fields || route_table_init(&gateway->routes, gateway->fields, err))
+		return -1;
+	return init_joins(gateway, err);
+}
+
+void gateway_done(struct gateway *gateway)
+{
+	for (size_t i = 0; gateway->joins && i < gateway->routes.count; i++)
+		single_flight_free(gateway->joins[i].flight);
+	free(gateway->joins);
+	field_table_free(gateway->fields);
+	services_done(&gateway->services);
+}
+
+static int run_health(const struct gateway *gateway, struct text *ret, struct err *err)
+{
+	int timeout_ms = gateway->services.timeout_ms;
+
+	if (timeout_ms > HEALTH_TIMEOUT_MS)
+		timeout_ms = HEALTH_TIMEOUT_MS;
+	for (enum service_id id = SERVICE_NONE + 1; id < SERVICE_COUNT; id++)
+		if (services_check(&gateway->services, id, timeout_ms, err))
+			return -1;
+	text_append_string(ret, "{\"status\":\"ok\"}");
+	return 0;
+}
+
+static int run_join(struct gateway *gateway, const struct route *route, struct text *ret,
+		    struct err *err)
+{
+	struct join *join = &gateway->joins[route - gateway->routes.routes];
+
+	return single_flight_read(join->flight, gateway->services.timeout_ms, ret, err);
+}
+
+static int take_stream(struct gateway *gateway, struct err *err)
+{
+	if (atomic_fetch_add(&gateway->streams, 1) < gateway->streams_max)
+		return 0;
+	atomic_fetch_sub(&gateway->streams, 1);
+	return err_set(err, ERR_OVERLOADED, "%u streams are open already, the most there may be",
+		       gateway->streams_max);
+}
+
+/* 0 when the exchange has been answered. */
+static int run_stream(struct gateway *gateway, const struct route *route, struct exchange *exchange,
+		      const struct call_input *input, struct err *err)
+{
+	scoped(proto_message_free) ProtobufCMessage *request = NULL;
+
+	if (call_build_request(route, input, &request, err))
+		return -1;
+	if (strcmp(exchange_request(exchange)->method, "HEAD") == 0) {
+		exchange_stream_begin(exchange);
+		return 0;
+	}
+	if (take_stream(gateway, err))
+		return -1;
+	sse_run(exchange, &gateway->services, route, request);
+	atomic_fetch_sub(&gateway->streams, 1);
+	return 0;
+}
+
+/* 0 with the response filled. */
+static int run_unary(struct gateway *gateway, const struct route *route, struct exchange *exchange,
+		     const struct call_input *input, struct work *work, struct err *err)
+{
+	work->response.status = route->status;
+	if (!route->request && route_fill(route, input->path, input->query, NULL, err))
+		return -1;
+	switch (route->kind) {
+	case ROUTE_HEALTH:
+		return run_health(gateway, &work->response.body, err);
+	case ROUTE_JOIN:
+		return run_join(gateway, route, &work->response.body, err);
+	default:
+		if (route->body && exchange_read_body(exchange, &work->body, err))
+			return -1;
+		return call_run(&gateway->services, route, input, &work->response.body, err);
+	}
+}
+
+/* 0 when the exchange has been answered. */
+static int handle(struct gateway *gateway, struct exchange *exchange, struct work *work,
+		  struct err *err)
+{
+	const struct request *request = exchange_request(exchange);
+	const struct call_input input = { &work->path, request->query, &work->body };
+	const struct route *route;
+
+	if (url_path_parse(request->target, &work->path, err))
+		return -1;
+	route = route_find(&gateway->routes, request->method, &work->path, work->response.allow,
+			   sizeof(work->response.allow), err);
+	if (!route && work->response.allow[0] && strcmp(request->method, "OPTIONS") == 0) {
+		work->response.status = 204;
+		exchange_respond(exchange, &work->response);
+		return 0;
+	}
+	if (!route)
+		return -1;
+	if (route->kind == ROUTE_STREAM)
+		return run_stream(gateway, route, exchange, &input, err);
+	if (run_unary(gateway, route, exchange, &input, work, err))
+		return -1;
+	exchange_respond(exchange, &work->response);
+	return 0;
+}
+
+void gateway_handle(struct exchange *exchange, void *user)
+{
+	struct work *work = calloc(1, sizeof(*work));
+	struct err *err = exchange_err(exchange);
+
+	if (!work) {
+		err_sys(err, ENOMEM, "cannot handle the request");
+		exchange_refuse(exchange, err);
+		return;
+	}
+	if (handle(user, exchange, work, err)) {
+		response_set_problem(&work->response, err);
+		exchange_respond(exchange, &work->response);
+	}
+	text_done(&work->body);
+	response_done(&work->response);
+	free(work);
+}

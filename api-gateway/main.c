@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "common/log.h"
+#include "common/rpc/rpc.h"
+
+#include "gateway.h"
+#include "settings.h"
+
+static int connect_services(struct gateway *gateway, const struct settings *settings,
+			    struct err *err)
+{
+	gateway->services.timeout_ms = (int)settings->timeout_seconds * 1000;
+	if (services_add(&gateway->services, SERVICE_GPU, "gpu-agent", settings->gpu_agent_socket,
+			 settings->gpu_agent_uid, err))
+		return -1;
+	return services_add(&gateway->services, SERVICE_INSTANCE, "instance-svc",
+			    settings->instance_svc_socket, settings->instance_svc_uid, err);
+}
+
+/* Serves until one of the signals comes. */
+static int serve(struct gateway *gateway, const struct settings *settings, const sigset_t *signals,
+		 struct err *err)
+{
+	const struct http_options options = {
+		.address = settings->address,
+		.port = settings->port,
+		.threads = (unsigned)settings->threads,
+		.handler = gateway_handle,
+		.user = gateway,
+	};
+	scoped(http_server_stop) struct http_server *server = http_server_start(&options, err);
+	int signal_number;
+
+	if (!server)
+		return -1;
+	log_info("api-gateway: listening on http://%s:%u", settings->address,
+		 http_server_port(server));
+	sigwait(signals, &signal_number);
+	log_info("api-gateway: stopping (signal %d)", signal_number);
+	return 0;
+}
+
+static int run(const struct settings *settings, const sigset_t *signals, struct err *err)
+{
+	struct gateway gateway = { .streams_max = (unsigned)settings->streams };
+	int r;
+
+	if (rpc_global_init(err))
+		return -1;
+	r = connect_services(&gateway, settings, err);
+	if (r == 0)
+		r = gateway_init(&gateway, err);
+	if (r == 0)
+		r = serve(&gateway, settings, signals, err);
+	gateway_done(&gateway);
+	rpc_global_done();
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct settings settings = { 0 };
+	struct err err;
+	sigset_t signals;
+	int r = settings_parse(&settings, argc, argv, &err);
+
+	if (r == 0 && settings.config.check_only) {
+		puts("ok");
+	} else if (r == 0) {
+		/* One arena: a thousand threads that each answer a little need no more. */
+		mallopt(M_ARENA_MAX, 1);
+		log_set_debug(settings.debug);
+		sigemptyset(&signals);
+		sigaddset(&signals, SIGTERM);
+		sigaddset(&signals, SIGINT);
+		sigprocmask(SIG_BLOCK, &signals, NULL);
+		r = run(&settings, &signals, &err);
+	}
+	if (r < 0)
+		log_error("api-gateway: %s", err.message);
+	settings_done(&settings);
+	return r < 0 ? 1 : 0;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * routes.def, joined at start with the services' descriptors: whatever it names must
+ * exist. Read by any thread.
+ */
+
+#ifndef API_GATEWAY_ROUTE_H
+#define API_GATEWAY_ROUTE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "common/err.h"
+#include "common/scoped.h"
+
+#include "field_table.h"
+#include "url.h"
+
+enum service_id {
+	SERVICE_NONE, /* health, join */
+	SERVICE_INSTANCE,
+	SERVICE_GPU,
+	SERVICE_COUNT,
+};
+
+enum route_kind {
+	ROUTE_CALL,
+	ROUTE_STREAM,
+	ROUTE_JOIN, /* the ROUTE_PARTs follow it in the table */
+	ROUTE_PART,
+	ROUTE_HEALTH,
+};
+
+struct route {
+	enum route_kind kind;
+	const char *method;  /* "GET"; of a part: NULL */
+	const char *pattern; /* of a part: its name */
+	enum service_id service_id;
+	const char *rpc;
+	const char *body_name;
+	const char *answer_name;
+	const char *follow_name;
+	int status;
+	const char *query; /* names, separated by spaces */
+
+	/* Found at start; NULL where there is none. */
+	const ProtobufCServiceDescriptor *service;
+	unsigned rpc_index;
+	const struct message_table *request;
+	const struct message_table *response;
+	const struct field *body;
+	const struct field *answer;
+	const struct field *follow;
+	const struct field *page_token;
+	const struct field *next_page_token;
+};
+
+struct route_table {
+	const struct route *routes;
+	size_t count;
+};
+
+/* Of the one process-wide table, which lives as long as `fields`. Call once. */
+int route_table_init(struct route_table *ret, struct field_table *fields, struct err *err);
+
+/* Whether the route takes this query parameter. */
+bool route_has_query(const struct route *route, const char *name);
+
+/*
+ * The route of a request. HEAD finds GET's. NOT_FOUND, or METHOD_NOT_ALLOWED with
+ * `allow` (if not NULL) filled: "GET, HEAD, OPTIONS". OPTIONS on a known path is
+ * METHOD_NOT_ALLOWED as well: the caller answers it from `allow`.
+ */
+const struct route *route_find(const struct route_table *table, const char *method,
+			       const struct url_path *path, char *allow, size_t allow_size,
+			       struct err *err);
+
+/*
+ * Fills the request's fields from the {name}s of the pattern and from the query. A route
+ * without an RPC has no request (NULL), and takes no query.
+ */
+int route_fill(const struct route *route, const struct url_path *path, const char *query,
+	       ProtobufCMessage *request, struct err *err);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gRPC services behind the gateway. Every call ends within the time limit, and a
+ * failure says which service it came from.
+ */
+
+#ifndef API_GATEWAY_SERVICES_H
+#define API_GATEWAY_SERVICES_H
+
+#include <sys/types.h>
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "common/err.h"
+#include "common/rpc/rpc.h"
+#include "common/scoped.h"
+
+#include "route.h"
+
+struct service {
+	const char *name; /* "gpu-agent" */
+	struct rpc_channel *channel;
+};
+
+/* Indexed by service_id; read by any thread. */
+struct services {
+	struct service of[SERVICE_COUNT];
+	int timeout_ms;
+};
+
+/* One service's socket, and the uid that must own it ((uid_t)-1: any). 0 or -1 with *err. */
+int services_add(struct services *services, enum service_id id, const char *name,
+		 const char *socket, uid_t uid, struct err *err);
+void services_done(struct services *services);
+
+/*
+ * The route's RPC. A read that got no answer in time is UNAVAILABLE: trying again is
+ * safe. A write is OUTCOME_UNKNOWN. *ret is freed with proto_message_free().
+ */
+int services_call(const struct services *services, const struct route *route,
+		  const ProtobufCMessage *request, int timeout_ms, ProtobufCMessage **ret,
+		  struct err *err);
+
+/* Puts the service's name before what a lost or late call says. Returns -1. */
+int services_explain(const struct services *services, const struct route *route, struct err *err);
+
+/* grpc.health.v1: 0 when the service says it is serving, within timeout_ms. */
+int services_check(const struct services *services, enum service_id id, int timeout_ms,
+		   struct err *err);
+
+#endif
