@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # What this machine must be able to do. Sourced by deploy/quickstart. Each check names what
 # is missing and how to get it; all of them run before anything is changed.
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # Debian packages: which of a list are missing, and how to get them. Sourced.
 #
 PACKAGES_BEFORE=

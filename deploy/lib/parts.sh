@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # The parts of a running system: programs, guest, demo image, simulated GPU host, services.
 # Sourced by deploy/quickstart.
 #
@@ -44,7 +45,9 @@ build_programs() {
 
 # With a build of the caller's, what was fetched stays there for the next time.
 make_guest() {
-	local store=${BUILD:-$STATE}/guest
+	local store=$GUEST
+
+	[[ ! $BUILD ]] || store=$BUILD/guest-kernel
 
 	step "fetching the guest kernel" fetch_guest "$store"
 	[[ $store == "$GUEST" ]] || {

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # Starting, watching and stopping what quickstart runs. Sourced by deploy/quickstart.
 #
 # RUNTIME/record says what must be undone when quickstart is killed: lines "pid PID STARTED

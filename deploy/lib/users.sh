@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # The three services' users, and one for the demo registry, for as long as quickstart runs.
 # Sourced by deploy/quickstart. Users of an installation, which have the same names, are
 # used as they are. Ours are known by their comment, so that what a killed run left is

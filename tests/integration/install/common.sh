@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # Sourced by the tests of the installation. They run in a mount namespace of their own, in
 # which the installed files lie over the machine's: nothing outside it sees them.
 
