@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The GPUs of this host as one scan saw them, plus what we changed since.
+ *
+ * A physical GPU carries vGPUs on slots: one vGPU on each virtual function, or any number
+ * within a shared budget on a parent without virtual functions. Each slot offers vGPU
+ * types; types with the same name are one profile. What a scan could not read is marked
+ * unknown or incomplete and is never taken for zero.
+ *
+ * Indices (gpu, slot, profile) hold within one inventory; addresses and UUIDs hold always.
+ */
+
+#ifndef GPU_AGENT_SERVE_INVENTORY_H
+#define GPU_AGENT_SERVE_INVENTORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "catalogue.h"
+#include "common/scoped.h"
+#include "gpu-agent/ops.h"
+
+#define INVENTORY_NONE SIZE_MAX
+
+enum framework {
+	FRAMEWORK_MDEV = 1,
+	FRAMEWORK_VENDOR_VFIO,
+	FRAMEWORK_PASSTHROUGH,
+};
+
+struct inventory_gpu {
+	struct pci_addr address;
+	char name[OPS_NAME_MAX]; /* "NVIDIA L40S" */
+	char driver[OPS_DRIVER_MAX];
+	struct board board;
+	enum framework framework;
+	int32_t numa_node;    /* -1: none, or not known */
+	uint32_t iommu_group; /* OPS_NO_GROUP */
+	size_t first_slot, slot_count;
+	bool incomplete; /* a read failed on the GPU or on one of its functions */
+	bool barred;	 /* root's policy lets nobody touch it; set by the owner */
+	bool stale;	 /* available_instances of its slots are older than our last change */
+};
+
+struct inventory_slot {
+	struct pci_addr address;
+	size_t gpu;
+	size_t first_offer, offer_count;
+	int32_t numa_node; /* -1 */
+	bool shared;	   /* no virtual function: available_instances is a budget */
+};
+
+struct inventory_offer {
+	char type[OPS_TYPE_MAX]; /* the directory name to create it by */
+	size_t profile;
+	int32_t max_instance; /* per physical GPU; OPS_UNKNOWN */
+	int32_t available;    /* available_instances; OPS_UNKNOWN */
+};
+
+struct inventory_profile {
+	char name[OPS_NAME_MAX]; /* short form */
+	int32_t framebuffer_mb;	 /* OPS_UNKNOWN */
+};
+
+struct inventory_mdev {
+	char uuid[OPS_UUID_SIZE];
+	size_t slot;
+	size_t profile; /* INVENTORY_NONE: of a type that nobody knows */
+	uint32_t iommu_group;
+	bool in_journal;   /* root made it */
+	bool half_removed; /* a remove waits for its holder */
+};
+
+struct inventory {
+	struct inventory_gpu *gpus; /* each array is owned */
+	size_t gpu_count;
+	struct inventory_slot *slots; /* those of one GPU lie together, by address */
+	size_t slot_count;
+	struct inventory_offer *offers;
+	size_t offer_count;
+	struct inventory_profile *profiles;
+	size_t profile_count;
+	struct inventory_mdev *mdevs;
+	size_t mdev_count;
+};
+
+/*
+ * Makes an inventory from the records of one whole scan, in any order. The catalogue
+ * completes what the scan did not tell. 0 or -ENOMEM.
+ */
+int inventory_new(const struct op_record *records, size_t count, const struct catalogue *catalogue,
+		  struct inventory **ret);
+void inventory_free(struct inventory *inventory);
+SCOPED_DEFINE(struct inventory *, inventory_free);
+
+/*
+ * Adds what the records say about types to the catalogue. Returns a count of changes
+ * or -ENOMEM.
+ */
+int inventory_teach(const struct inventory *inventory, struct catalogue *catalogue);
+
+/*
+ * A change that we made after the scan: the GPU's available_instances are stale from then
+ * on. Adding one that is there, or removing one that is not, is fine. 0 or -ENOMEM; a
+ * device whose parent is not in the inventory is ignored.
+ */
+int inventory_add_mdev(struct inventory *inventory, const struct op_mdev *mdev,
+		       const struct catalogue *catalogue);
+void inventory_remove_mdev(struct inventory *inventory, const char *uuid);
+
+void inventory_mark_stale(struct inventory *inventory, struct pci_addr slot_address);
+
+const struct inventory_mdev *inventory_find_mdev(const struct inventory *inventory,
+						 const char *uuid);
+/* Each an index or INVENTORY_NONE. The profile's name may be the short or the driver's one. */
+size_t inventory_find_slot(const struct inventory *inventory, struct pci_addr address);
+size_t inventory_find_profile(const struct inventory *inventory, const char *name);
+
+/* NULL when the slot does not offer the profile. */
+const struct inventory_offer *inventory_offer_of(const struct inventory *inventory, size_t slot,
+						 size_t profile);
+
+/* Whether the two describe the same GPUs, slots, types and devices. */
+bool inventory_equal(const struct inventory *a, const struct inventory *b);
+
+#endif

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gpu-agent-serve: the side of gpu-agent that speaks gRPC. It is started by gpu-agent as
+ * an ordinary user without capabilities, with the socket to its monitor as descriptor 3.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+
+#include "agent.h"
+#include "common/config.h"
+#include "common/log.h"
+#include "common/rpc/rpc.h"
+#include "peers.h"
+#include "recovery.h"
+#include "scanner.h"
+#include "service.h"
+
+#define WRITES_MAX    16 /* of the monitor's workers; leaves room for scans and stuck ones */
+#define LONG_CALLS    128
+#define STOP_GRACE_MS 12000 /* a running kernel write ends within 10 s */
+#define SOCKET_MODE   0666  /* who may call is decided by SO_PEERCRED */
+
+struct settings {
+	const char *socket, *state_dir, *sysfs_root, *dev_root;
+	struct config_list peers, vendors;
+	uint64_t rescan_seconds;
+};
+
+struct threads {
+	pthread_t scanner, recovery, herald;
+};
+
+SCOPED_DEFINE(struct rpc_server *, rpc_server_free);
+
+/* ---- Settings ------------------------------------------------------------------------ */
+
+static int read_vendors(const struct config_list *vendors, struct agent_options *options,
+			struct err *err)
+{
+	const size_t max = sizeof(options->vendors) / sizeof(options->vendors[0]);
+
+	if (vendors->count > max)
+		return err_field(err, "device-vendor",
+				 "device-vendor is given %zu times, at most %zu", vendors->count,
+				 max);
+	options->vendor_count = vendors->count;
+	for (size_t i = 0; i < vendors->count; i++) {
+		const char *text = vendors->values[i];
+
+		if (strlen(text) != 4 || strspn(text, "0123456789abcdefABCDEF") != 4)
+			return err_field(err, "device-vendor",
+					 "device-vendor is '%s', must be four hex digits like 10de",
+					 text);
+		options->vendors[i] = (uint16_t)strtoul(text, NULL, 16);
+	}
+	return 0;
+}
+
+static int read_options(const struct settings *settings, struct agent_options *options,
+			struct err *err)
+{
+	bool simulated = strcmp(settings->sysfs_root, "/sys") != 0;
+
+	if (simulated && strcmp(settings->dev_root, "/dev") == 0)
+		return err_field(err, "dev-root",
+				 "sysfs-root is %s, so dev-root must not be the real /dev",
+				 settings->sysfs_root);
+	*options = AGENT_OPTIONS_DEFAULT;
+	options->sysfs_root = settings->sysfs_root;
+	options->dev_root = settings->dev_root;
+	options->rescan_ms = (int)settings->rescan_seconds * 1000;
+	return read_vendors(&settings->vendors, options, err);
+}
+
+static int add_peers(struct rpc_server *server, const struct config_list *peers, struct err *err)
+{
+	for (size_t i = 0; i < peers->count; i++) {
+		struct rpc_peer peer;
+
+		if (peer_parse(peers->values[i], &peer, err) ||
+		    rpc_server_add_peer(server, &peer, err))
+			return -1;
+	}
+	return 0;
+}
+
+static int check_peers(const struct config_list *peers, struct err *err)
+{
+	struct rpc_peer peer;
+
+	for (size_t i = 0; i < peers->count; i++)
+		if (peer_parse(peers->values[i], &peer, err))
+			return -1;
+	return 0;
+}
+
+/* ---- Threads -------------------------------------------------------------------------- */
+
+struct herald {
+	struct agent *agent;
+	struct rpc_server *server;
+};
+
+/* Health turns to serving when the first scan has been published. */
+static void *herald_thread(void *argument)
+{
+	const struct herald *herald = argument;
+	struct agent *agent = herald->agent;
+	bool ready;
+
+	pthread_mutex_lock(&agent->lock);
+	while (!agent->inventory && !agent->stopping)
+		pthread_cond_wait(&agent->changed, &agent->lock);
+	ready = agent->inventory != NULL;
+	pthread_mutex_unlock(&agent->lock);
+	if (ready) {
+		rpc_server_set_health(herald->server, "", true);
+		rpc_server_set_health(herald->server, GPU_SERVICE_NAME, true);
+		log_info("ready");
+	}
+	return NULL;
+}
+
+static int start_threads(struct threads *threads, struct herald *herald, struct err *err)
+{
+	int r = pthread_create(&threads->scanner, NULL, scanner_thread, herald->agent);
+
+	if (r)
+		return err_sys(err, r, "cannot start a thread");
+	r = pthread_create(&threads->recovery, NULL, recovery_thread, herald->agent);
+	if (r)
+		goto stop_scanner;
+	r = pthread_create(&threads->herald, NULL, herald_thread, herald);
+	if (r)
+		goto stop_recovery;
+	return 0;
+
+stop_recovery:
+	agent_stop(herald->agent);
+	pthread_join(threads->recovery, NULL);
+stop_scanner:
+	agent_stop(herald->agent);
+	pthread_join(threads->scanner, NULL);
+	return err_sys(err, r, "cannot start a thread");
+}
+
+static void join_threads(struct threads *threads)
+{
+	pthread_join(threads->scanner, NULL);
+	pthread_join(threads->recovery, NULL);
+	pthread_join(threads->herald, NULL);
+}
+
+/* ---- Running -------------------------------------------------------------------------- */
+
+static int block_signals(sigset_t *ret)
+{
+	sigemptyset(ret);
+	sigaddset(ret, SIGTERM);
+	sigaddset(ret, SIGINT);
+	sigaddset(ret, SIGHUP);
+	return -pthread_sigmask(SIG_BLOCK, ret, NULL);
+}
+
+/* Until a signal says so, or the monitor is gone: without it nothing can be done. */
+static int wait_for_end(const sigset_t *signals, struct err *err)
+{
+	scoped_fd int fd = signalfd(-1, signals, SFD_CLOEXEC);
+	struct pollfd pollfds[] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = OPS_SERVE_FD, .events = POLLRDHUP },
+	};
+
+	if (fd < 0)
+		return err_sys(err, errno, "cannot wait for signals");
+	while (poll(pollfds, 2, -1) < 0)
+		if (errno != EINTR)
+			return err_sys(err, errno, "cannot wait for signals");
+	if (pollfds[1].revents)
+		return err_set(err, ERR_UNAVAILABLE, "the monitor is gone, ending");
+	log_info("stopping");
+	return 0;
+}
+
+static struct rpc_server *make_server(const struct settings *settings, struct gpu_service *service,
+				      struct err *err)
+{
+	const struct rpc_server_options options = { .long_calls = LONG_CALLS };
+	scoped(rpc_server_free) struct rpc_server *server = rpc_server_new(&options);
+
+	if (!server) {
+		err_sys(err, ENOMEM, "cannot make a server");
+		return NULL;
+	}
+	if (gpu_service_add(server, service, err) ||
+	    rpc_server_add_standard_services(server, err) ||
+	    add_peers(server, &settings->peers, err) ||
+	    rpc_server_listen_unix(server, settings->socket, SOCKET_MODE, err))
+		return NULL;
+	return TAKE_PTR(server);
+}
+
+static int serve(const struct settings *settings, const sigset_t *signals, struct agent *agent,
+		 struct err *err)
+{
+	struct gpu_service service = {
+		.agent = agent,
+		.roots = { settings->sysfs_root, settings->dev_root,
+			   strcmp(settings->sysfs_root, "/sys") != 0 },
+	};
+	scoped(rpc_server_free) struct rpc_server *server = make_server(settings, &service, err);
+	struct herald herald = { agent, server };
+	struct threads threads;
+	int r;
+
+	if (!server)
+		return -1;
+	rpc_server_set_health(server, "", false);
+	rpc_server_set_health(server, GPU_SERVICE_NAME, false);
+	if (start_threads(&threads, &herald, err))
+		return -1;
+	r = rpc_server_start(server, err);
+	if (r == 0) {
+		log_info("serving on %s", settings->socket);
+		r = wait_for_end(signals, err);
+		rpc_server_stop(server, r ? 0 : STOP_GRACE_MS);
+	}
+	agent_stop(agent);
+	join_threads(&threads);
+	return r;
+}
+
+static int run(const struct settings *settings, const struct agent_options *options,
+	       const sigset_t *signals, struct err *err)
+{
+	scoped(records_close) struct records *records = NULL;
+	scoped(monitor_client_free) struct monitor_client *monitor = NULL;
+	scoped(agent_free) struct agent *agent = NULL;
+	struct stat status;
+
+	if (fstat(OPS_SERVE_FD, &status) < 0 || !S_ISSOCK(status.st_mode))
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "descriptor %d is no socket: gpu-agent starts this program",
+			       OPS_SERVE_FD);
+	if (records_open(settings->state_dir, &records, err))
+		return -1;
+	monitor = monitor_client_new(OPS_SERVE_FD, WRITES_MAX);
+	if (!monitor)
+		return err_sys(err, ENOMEM, "cannot talk to the monitor");
+	if (agent_new(options, records, monitor, &agent, err))
+		return -1;
+	return serve(settings, signals, agent, err);
+}
+
+static int parse(int argc, char **argv, struct config *config, const struct settings *settings,
+		 struct agent_options *options, struct err *err)
+{
+	int r = config_parse(config, argc, argv, err);
+
+	if (r)
+		return r;
+	if (read_options(settings, options, err) || check_peers(&settings->peers, err))
+		return -1;
+	if (config->check_only)
+		printf("ok\n");
+	return config->check_only;
+}
+
+int main(int argc, char **argv)
+{
+	struct settings settings = { 0 };
+	/* clang-format off */
+	const struct config_setting table[] = {
+		{ "socket", CONFIG_PATH, &settings.socket, "/run/hypeman/gpu-agent/sock", 0, 0,
+		  "Unix socket to serve on" },
+		{ "state-dir", CONFIG_PATH, &settings.state_dir, "/var/lib/hypeman/gpu-agent", 0, 0,
+		  "folder of the database" },
+		{ "sysfs-root", CONFIG_PATH, &settings.sysfs_root, "/sys", 0, 0,
+		  "tree that the workers use as /sys" },
+		{ "dev-root", CONFIG_PATH, &settings.dev_root, "/dev", 0, 0,
+		  "tree that the workers use as /dev" },
+		{ "peer", CONFIG_LIST, &settings.peers, NULL, 0, 0,
+		  "who may call: NAME:USER:ROLE[+ROLE...]" },
+		{ "device-vendor", CONFIG_LIST, &settings.vendors, "10de", 0, 0,
+		  "PCI vendor whose devices may be touched, in hex" },
+		{ "rescan-seconds", CONFIG_UINT, &settings.rescan_seconds, "30", 1, 86400,
+		  "time between scans when nothing happens" },
+	};
+	/* clang-format on */
+	struct config config = {
+		.program = "gpu-agent-serve",
+		.description = "serves GPU inventory and allocations over gRPC, for gpu-agent",
+		.settings = table,
+		.setting_count = sizeof(table) / sizeof(table[0]),
+	};
+	struct agent_options options;
+	sigset_t signals;
+	struct err err;
+	int r = parse(argc, argv, &config, &settings, &options, &err);
+
+	if (r == 0) {
+		umask(0077);
+		(void)block_signals(&signals);
+		r = rpc_global_init(&err);
+		if (r == 0) {
+			r = run(&settings, &options, &signals, &err);
+			rpc_global_done();
+		}
+	}
+	if (r < 0)
+		log_error("%s", err.message);
+	config_done(&config);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One kernel operation on the device of an allocation. */
+
+#ifndef GPU_AGENT_SERVE_OPERATION_H
+#define GPU_AGENT_SERVE_OPERATION_H
+
+#include "agent.h"
+
+/*
+ * The caller has made the lease of the allocation busy, and does not hold the lock. The time limit
+ * is the deadline or write_timeout_ms, whichever is earlier.
+ */
+void operation_run(struct agent *agent, enum op_kind kind, const struct allocation *allocation,
+		   int64_t deadline_ms, struct outcome *ret);
+
+/* The change for the inventory. */
+struct op_mdev operation_mdev(const struct allocation *allocation);
+
+#endif

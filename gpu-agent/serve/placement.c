@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "placement.h"
+
+struct candidate {
+	size_t gpu;
+	unsigned room;
+	bool suspect, empty;
+};
+
+static bool is_better(const struct candidate *a, const struct candidate *b)
+{
+	if (a->suspect != b->suspect)
+		return !a->suspect;
+	if (a->empty != b->empty)
+		return !a->empty;
+	return a->room < b->room; /* equal: the first one, by address */
+}
+
+static size_t choose_gpu(const struct capacity *capacity, size_t profile)
+{
+	struct candidate best = { .gpu = INVENTORY_NONE };
+
+	for (size_t i = 0; i < capacity->inventory->gpu_count; i++) {
+		struct candidate candidate = {
+			.gpu = i,
+			.room = capacity_on_gpu(capacity, i, profile).count,
+			.suspect = capacity->loads[i].suspect,
+			.empty = capacity->loads[i].live == 0,
+		};
+
+		if (candidate.room && (best.gpu == INVENTORY_NONE || is_better(&candidate, &best)))
+			best = candidate;
+	}
+	return best.gpu;
+}
+
+/* The first free slot that offers the profile and where the driver does not refuse it. */
+static size_t choose_slot(const struct capacity *capacity, size_t gpu, size_t profile)
+{
+	const struct inventory *inventory = capacity->inventory;
+	const struct inventory_gpu *g = &inventory->gpus[gpu];
+
+	for (size_t s = g->first_slot; s < g->first_slot + g->slot_count; s++) {
+		const struct inventory_offer *offer = inventory_offer_of(inventory, s, profile);
+
+		if (!offer || (!g->stale && offer->available == 0))
+			continue;
+		if (capacity->slots[s] == SLOT_FREE ||
+		    (inventory->slots[s].shared && capacity->slots[s] == SLOT_USED))
+			return s;
+	}
+	return INVENTORY_NONE;
+}
+
+static int refuse(const struct capacity *capacity, size_t profile, struct err *err)
+{
+	const struct inventory *inventory = capacity->inventory;
+
+	err_set(err, ERR_INSUFFICIENT_CAPACITY, "no GPU of this host has room for a %s now",
+		inventory->profiles[profile].name);
+	for (size_t i = 0; i < inventory->gpu_count; i++) {
+		enum capacity_limit limit;
+
+		if (inventory->gpus[i].framework != FRAMEWORK_MDEV)
+			continue;
+		limit = capacity_on_gpu(capacity, i, profile).limit;
+		err_add_detail(err, capacity_limit_word(limit), PCI_STR(inventory->gpus[i].address),
+			       "%s", capacity_limit_text(capacity, i, profile, limit).s);
+	}
+	return -1;
+}
+
+int placement_choose(const struct capacity *capacity, size_t profile, struct placement *ret,
+		     struct err *err)
+{
+	size_t gpu = choose_gpu(capacity, profile);
+	size_t slot = gpu == INVENTORY_NONE ? INVENTORY_NONE : choose_slot(capacity, gpu, profile);
+
+	if (slot == INVENTORY_NONE)
+		return refuse(capacity, profile, err);
+	*ret = (struct placement){
+		.gpu = gpu,
+		.slot = slot,
+		.offer = inventory_offer_of(capacity->inventory, slot, profile),
+	};
+	return 0;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "profile_name.h"
+
+#include <ctype.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gpu-agent/ops.h"
+
+const char *profile_short_name(const char *name)
+{
+	static const char *const prefixes[] = { "NVIDIA ", "GRID " };
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+		size_t length = strlen(prefixes[i]);
+
+		if (strncmp(name, prefixes[i], length) == 0 && name[length])
+			return name + length;
+	}
+	return name;
+}
+
+/* "1Q", "10CME", "24": the last part of the name, or NULL when it does not start with a digit. */
+static const char *size_and_series(const char *name)
+{
+	const char *dash = strrchr(name, '-');
+
+	if (!dash || !isdigit((unsigned char)dash[1]))
+		return NULL;
+	return dash + 1;
+}
+
+enum profile_series profile_series(const char *name)
+{
+	const char *text = size_and_series(name);
+
+	if (!text)
+		return SERIES_OTHER;
+	switch (text[strspn(text, "0123456789")]) {
+	case 'Q':
+		return SERIES_Q;
+	case 'B':
+		return SERIES_B;
+	case 'A':
+		return SERIES_A;
+	case 'C':
+		return SERIES_C;
+	default:
+		return SERIES_OTHER;
+	}
+}
+
+int32_t profile_framebuffer_mb(const char *name)
+{
+	const char *text = size_and_series(name);
+	long gigabytes;
+
+	if (!text || strspn(text, "0123456789") > 5)
+		return OPS_UNKNOWN;
+	gigabytes = strtol(text, NULL, 10);
+	return gigabytes ? (int32_t)gigabytes * 1024 : 512;
+}
+
+const char *profile_type_id(const char *type)
+{
+	const char *dash = strrchr(type, '-');
+
+	return dash && dash[1] ? dash + 1 : type;
+}

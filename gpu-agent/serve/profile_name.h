@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names of vGPU types.
+ *
+ *   name   := prefix " " board "-" [ slices "-" ] size series     "NVIDIA L40S-1Q"
+ *   series := Q | B | B4 | A | C | CME | (nothing)                "GRID A100X-1-5CME"
+ *
+ * Callers may use the driver's name or the short form without the prefix; we answer with
+ * the short form. Names that follow no such grammar (other vendors') are kept whole.
+ */
+
+#ifndef GPU_AGENT_SERVE_PROFILE_NAME_H
+#define GPU_AGENT_SERVE_PROFILE_NAME_H
+
+#include <stdint.h>
+
+/* In the order in which profiles are listed. */
+enum profile_series {
+	SERIES_Q,
+	SERIES_B,
+	SERIES_A,
+	SERIES_C,
+	SERIES_OTHER,
+};
+
+/* The part after "NVIDIA " or "GRID "; points into name. */
+const char *profile_short_name(const char *name);
+
+enum profile_series profile_series(const char *name);
+
+/* MiB, from the size in the name ("0" means 512 MiB); OPS_UNKNOWN if it has none. */
+int32_t profile_framebuffer_mb(const char *name);
+
+/*
+ * What stays of a type's directory name when its parent changes driver: "1147" of
+ * "nvidia-1147" and of "vfio-pci-1147". Points into type.
+ */
+const char *profile_type_id(const char *type);
+
+#endif

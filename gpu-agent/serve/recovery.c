@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "recovery.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "common/log.h"
+#include "release.h"
+
+enum recovery_action recovery_decide(enum allocation_state state, bool device_exists, bool quiet)
+{
+	switch (state) {
+	case ALLOCATION_CREATING:
+		if (device_exists)
+			return RECOVERY_UNDO;
+		return quiet ? RECOVERY_FORGET : RECOVERY_KEEP;
+	case ALLOCATION_READY:
+		return device_exists ? RECOVERY_KEEP : RECOVERY_CLOSE;
+	case ALLOCATION_RELEASING:
+		return device_exists ? RECOVERY_RELEASE : RECOVERY_CLOSE;
+	case ALLOCATION_CLOSED:
+		return device_exists ? RECOVERY_RELEASE : RECOVERY_KEEP;
+	case ALLOCATION_UNDONE:
+		return device_exists ? RECOVERY_UNDO : RECOVERY_KEEP;
+	}
+	return RECOVERY_KEEP;
+}
+
+/* ---- Devices that came late --------------------------------------------------------- */
+
+struct uuid_text {
+	char s[OPS_UUID_SIZE];
+};
+
+/* Devices that root made and that no live record names. Count, or -ENOMEM; caller frees. */
+static int collect_unclaimed(struct agent *agent, struct uuid_text **ret)
+{
+	struct uuid_text *uuids = NULL;
+	size_t count = 0;
+
+	pthread_mutex_lock(&agent->lock);
+	uuids = calloc(agent->inventory->mdev_count + 1, sizeof(*uuids));
+	for (size_t i = 0; uuids && i < agent->inventory->mdev_count; i++) {
+		const struct inventory_mdev *mdev = &agent->inventory->mdevs[i];
+
+		if (mdev->in_journal && !lease_find_locked(agent, mdev->uuid))
+			memcpy(uuids[count++].s, mdev->uuid, sizeof(mdev->uuid));
+	}
+	pthread_mutex_unlock(&agent->lock);
+	*ret = uuids;
+	return uuids ? (int)count : -ENOMEM;
+}
+
+/* Makes a live lease of an ended record whose device appeared after all. */
+static void adopt(struct agent *agent, struct allocation *row)
+{
+	struct lease *lease = NULL;
+
+	row->state = row->state == ALLOCATION_UNDONE ? ALLOCATION_CREATING : ALLOCATION_RELEASING;
+	pthread_mutex_lock(&agent->lock);
+	if (inventory_find_mdev(agent->inventory, row->id) && !lease_find_locked(agent, row->id))
+		lease = lease_add_locked(agent, row);
+	if (lease) {
+		lease_end_locked(agent, lease);
+		lease->judged_from = agent->scans_published;
+	}
+	pthread_mutex_unlock(&agent->lock);
+	if (lease)
+		log_warning("mdev %s of an ended allocation exists, removing it", row->id);
+}
+
+static void adopt_late_devices(struct agent *agent)
+{
+	scoped_free struct uuid_text *uuids = NULL;
+	int count = collect_unclaimed(agent, &uuids);
+
+	for (int i = 0; i < count; i++) {
+		struct allocation row;
+		struct err err;
+
+		if (records_find(agent->records, uuids[i].s, &row, &err) > 0 &&
+		    (row.state == ALLOCATION_CLOSED || row.state == ALLOCATION_UNDONE))
+			adopt(agent, &row);
+	}
+}
+
+/* ---- Leases ------------------------------------------------------------------------- */
+
+static bool device_exists(const struct agent *agent, const struct allocation *allocation)
+{
+	const struct inventory_mdev *mdev = inventory_find_mdev(agent->inventory, allocation->id);
+
+	return mdev &&
+	       pci_addr_compare(agent->inventory->slots[mdev->slot].address, allocation->slot) == 0;
+}
+
+/* The next lease to act on, made busy; NULL: none is left. */
+static struct lease *take_next_locked(struct agent *agent, uint64_t *after,
+				      enum recovery_action *ret_action)
+{
+	for (size_t i = 0; i < agent->lease_count; i++) {
+		struct lease *lease = agent->leases[i];
+
+		if (lease->allocation.sequence <= *after || lease->busy ||
+		    lease->judged_from > agent->scans_published)
+			continue;
+		*after = lease->allocation.sequence;
+		*ret_action = recovery_decide(lease->allocation.state,
+					      device_exists(agent, &lease->allocation),
+					      agent->scan_was_quiet);
+		if (*ret_action == RECOVERY_KEEP)
+			continue;
+		lease_start_locked(lease);
+		return lease;
+	}
+	return NULL;
+}
+
+static void close_record(struct agent *agent, struct lease *lease)
+{
+	const struct allocation *allocation = &lease->allocation;
+
+	if (allocation->state == ALLOCATION_READY)
+		log_warning("allocation %s (%s on %s) of %s is gone: %s", allocation->id,
+			    allocation->profile, PCI_STR(allocation->slot), allocation->principal,
+			    strcmp(allocation->boot_id, agent->boot_id) == 0
+				    ? "somebody removed its device"
+				    : "the machine was restarted");
+	pthread_mutex_lock(&agent->lock);
+	lease->allocation.state = ALLOCATION_RELEASING;
+	pthread_mutex_unlock(&agent->lock);
+	release_forget(agent, lease);
+}
+
+static void act(struct agent *agent, struct lease *lease, enum recovery_action action)
+{
+	struct err err; /* release logs it; the next scan brings another try */
+
+	switch (action) {
+	case RECOVERY_UNDO:
+		(void)release_undo(agent, lease, 0, &err);
+		break;
+	case RECOVERY_RELEASE:
+		(void)release_close(agent, lease, 0, &err);
+		break;
+	case RECOVERY_FORGET:
+		log_info("allocation %s of %s was never created, forgetting it",
+			 lease->allocation.id, lease->allocation.principal);
+		release_forget(agent, lease);
+		break;
+	case RECOVERY_CLOSE:
+		close_record(agent, lease);
+		break;
+	case RECOVERY_KEEP:
+		break;
+	}
+}
+
+static bool is_ready(struct agent *agent)
+{
+	bool ready;
+
+	pthread_mutex_lock(&agent->lock);
+	ready = agent->inventory != NULL;
+	pthread_mutex_unlock(&agent->lock);
+	return ready;
+}
+
+void recovery_run(struct agent *agent)
+{
+	uint64_t after = 0;
+
+	if (!is_ready(agent))
+		return;
+	adopt_late_devices(agent);
+	for (;;) {
+		enum recovery_action action = RECOVERY_KEEP;
+		struct lease *lease;
+
+		pthread_mutex_lock(&agent->lock);
+		lease = agent->stopping ? NULL : take_next_locked(agent, &after, &action);
+		pthread_mutex_unlock(&agent->lock);
+		if (!lease)
+			return;
+		act(agent, lease, action);
+	}
+}
+
+/* Waits for a scan that has not been judged. False: the end. */
+static bool wait_for_scan(struct agent *agent, uint64_t *judged)
+{
+	bool stopping;
+
+	pthread_mutex_lock(&agent->lock);
+	while (!agent->stopping && agent->scans_published == *judged)
+		(void)agent_wait_locked(agent, clock_monotonic_ms() + agent->options.rescan_ms);
+	*judged = agent->scans_published;
+	stopping = agent->stopping;
+	pthread_mutex_unlock(&agent->lock);
+	return !stopping;
+}
+
+void *recovery_thread(void *argument)
+{
+	struct agent *agent = argument;
+	uint64_t judged = 0;
+
+	while (wait_for_scan(agent, &judged))
+		recovery_run(agent);
+	return NULL;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scanner.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "clock.h"
+#include "common/log.h"
+
+#define RETRY_MS 1000 /* after a failed scan */
+
+/* ---- Publishing ------------------------------------------------------------------- */
+
+static bool is_barred(const struct agent_options *options, const struct inventory_gpu *gpu)
+{
+	for (size_t i = 0; i < options->vendor_count; i++)
+		if (options->vendors[i] == gpu->board.vendor)
+			return false;
+	return true;
+}
+
+/* Our changes since the scan began; what it says of the GPUs concerned may be older. */
+static void apply_changes_locked(struct agent *agent, struct inventory *inventory)
+{
+	for (size_t i = 0; i < agent->change_count; i++) {
+		const struct change *change = &agent->changes[i];
+
+		inventory_mark_stale(inventory, change->mdev.parent);
+		if (!change->created)
+			inventory_remove_mdev(inventory, change->mdev.uuid);
+		else if (inventory_add_mdev(inventory, &change->mdev, &agent->catalogue))
+			log_error("out of memory: mdev %s is shown after the next scan",
+				  change->mdev.uuid);
+	}
+	for (size_t i = 0; i < agent->lease_count; i++)
+		if (agent->leases[i]->busy)
+			inventory_mark_stale(inventory, agent->leases[i]->allocation.slot);
+}
+
+/* Returns whether the catalogue has changed. */
+static bool publish(struct agent *agent, struct inventory *take_inventory,
+		    const struct outcome *outcome)
+{
+	int learned;
+
+	pthread_mutex_lock(&agent->lock);
+	apply_changes_locked(agent, take_inventory);
+	if (!agent->inventory || !inventory_equal(agent->inventory, take_inventory))
+		agent_touch_locked(agent);
+	inventory_free(agent->inventory);
+	agent->inventory = take_inventory;
+	learned = inventory_teach(take_inventory, &agent->catalogue);
+	agent->scanning = false;
+	agent->scans_published = agent->scans_started;
+	agent->scan_was_quiet = outcome->stuck_workers == 0;
+	pthread_cond_broadcast(&agent->changed);
+	pthread_mutex_unlock(&agent->lock);
+	return learned > 0;
+}
+
+/* ---- Scanning --------------------------------------------------------------------- */
+
+static void begin(struct agent *agent)
+{
+	pthread_mutex_lock(&agent->lock);
+	agent->scans_started++;
+	agent->scanning = true;
+	agent->change_count = 0;
+	agent->scan_due_ms = clock_monotonic_ms() + agent->options.rescan_ms;
+	pthread_mutex_unlock(&agent->lock);
+}
+
+static void abandon(struct agent *agent)
+{
+	pthread_mutex_lock(&agent->lock);
+	agent->scanning = false;
+	(void)agent_request_scan_locked(agent, RETRY_MS);
+	pthread_mutex_unlock(&agent->lock);
+}
+
+/* The catalogue is read without the lock: only this thread changes it. */
+static int build(struct agent *agent, const struct outcome *outcome, struct inventory **ret,
+		 struct err *err)
+{
+	if (outcome->kind != OUTCOME_ANSWERED || outcome->result.status != OP_OK)
+		return err_set(err, ERR_UNAVAILABLE, "cannot scan the GPUs: %s",
+			       outcome->result.message);
+	if (inventory_new(outcome->records, outcome->record_count, &agent->catalogue, ret))
+		return err_sys(err, ENOMEM, "cannot keep what the scan found");
+	for (size_t i = 0; i < (*ret)->gpu_count; i++)
+		(*ret)->gpus[i].barred = is_barred(&agent->options, &(*ret)->gpus[i]);
+	return 0;
+}
+
+int scanner_scan(struct agent *agent, struct err *err)
+{
+	const struct op_request request = { .version = OPS_VERSION, .kind = OP_SCAN };
+	scoped(outcome_done) struct outcome outcome = { 0 };
+	struct inventory *inventory;
+	struct err save_err;
+
+	begin(agent);
+	monitor_client_run(agent->monitor, &request, agent->options.scan_timeout_ms, &outcome);
+	if (build(agent, &outcome, &inventory, err)) {
+		abandon(agent);
+		return -1;
+	}
+	if (publish(agent, inventory, &outcome) &&
+	    records_save_catalogue(agent->records, &agent->catalogue, &save_err))
+		log_warning("%s, the catalogue of vGPU types is learned again at the next start",
+			    save_err.message);
+	return 0;
+}
+
+static bool wait_until_due(struct agent *agent)
+{
+	bool stopping;
+
+	pthread_mutex_lock(&agent->lock);
+	while (!agent->stopping && clock_monotonic_ms() < agent->scan_due_ms)
+		(void)agent_wait_locked(agent, agent->scan_due_ms);
+	stopping = agent->stopping;
+	pthread_mutex_unlock(&agent->lock);
+	return !stopping;
+}
+
+void *scanner_thread(void *argument)
+{
+	struct agent *agent = argument;
+	char complaint[ERR_MESSAGE_MAX] = "";
+
+	while (wait_until_due(agent)) {
+		struct err err = { 0 };
+
+		(void)scanner_scan(agent, &err);
+		if (strcmp(err.message, complaint) == 0)
+			continue; /* said already */
+		memcpy(complaint, err.message, sizeof(complaint));
+		if (complaint[0])
+			log_error("%s, going on with what was known", complaint);
+		else
+			log_info("scanning works again");
+	}
+	return NULL;
+}

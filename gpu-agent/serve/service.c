@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service.h"
+
+#include <errno.h>
+
+#include "common/log.h"
+#include "gpu_proto_descriptor_set.h"
+#include "hypeman/gpu/v1/gpu_service.pb-c.h"
+#include "peers.h"
+
+static int get_host(struct rpc_call *call, const ProtobufCMessage *request, void *user,
+		    struct err *err);
+static int create_allocation(struct rpc_call *call, const ProtobufCMessage *request, void *user,
+			     struct err *err);
+static int delete_allocation(struct rpc_call *call, const ProtobufCMessage *request, void *user,
+			     struct err *err);
+static int list_allocations(struct rpc_call *call, const ProtobufCMessage *request, void *user,
+			    struct err *err);
+
+/*
+ * Everything that can be asked of this process. What waits for the kernel has threads of
+ * its own, so that reads are answered while the kernel is not.
+ */
+static const struct rpc_method methods[] = {
+	/* method             peers that may call           handler */
+	{ "GetHost", ROLE_READER | ROLE_ADMIN, get_host, 0 },
+	{ "CreateAllocation", ROLE_ALLOCATOR | ROLE_ADMIN, create_allocation, RPC_LONG },
+	{ "DeleteAllocation", ROLE_ALLOCATOR | ROLE_ADMIN, delete_allocation, RPC_LONG },
+	{ "ListAllocations", ROLE_ALLOCATOR | ROLE_ADMIN, list_allocations, 0 },
+	{ NULL, 0, NULL, 0 },
+};
+
+int gpu_service_add(struct rpc_server *server, struct gpu_service *service, struct err *err)
+{
+	if (rpc_server_add_descriptors(server, gpu_proto_descriptor_set,
+				       gpu_proto_descriptor_set_size, err))
+		return -1;
+	return rpc_server_add_service(server, &hypeman__gpu__v1__gpu_service__descriptor, methods,
+				      service, err);
+}
+
+/* NULL for an admin: everybody's. */
+static const char *scope_of(const struct rpc_call *call)
+{
+	const struct rpc_peer *peer = rpc_call_peer(call);
+
+	return peer->roles & ROLE_ADMIN ? NULL : peer->name;
+}
+
+/* One line for each refusal, with who was refused. */
+static int refuse(struct rpc_call *call, const char *method, const struct err *err)
+{
+	log_warning("%s: %s (code=%s peer=%s)", method, err->message,
+		    err_reason_info(err->reason)->word, rpc_call_peer(call)->name);
+	return -1;
+}
+
+static int get_host(struct rpc_call *call, const ProtobufCMessage *request, void *user,
+		    struct err *err)
+{
+	struct gpu_service *service = user;
+	scoped(host_view_unref) struct host_view *view = NULL;
+
+	(void)request;
+	if (agent_get_view(service->agent, &view, err))
+		return -1;
+	return host_reply(call, view, &service->roots, err);
+}
+
+static int create_allocation(struct rpc_call *call, const ProtobufCMessage *request, void *user,
+			     struct err *err)
+{
+	struct gpu_service *service = user;
+	struct create_request create;
+	struct allocation allocation;
+
+	if (create_request_from_wire(request, rpc_call_peer(call)->name, &create, err) ||
+	    allocator_create(service->agent, &create, &allocation, err))
+		return refuse(call, "CreateAllocation", err);
+	return create_reply(call, &allocation, &service->roots);
+}
+
+static int delete_allocation(struct rpc_call *call, const ProtobufCMessage *request, void *user,
+			     struct err *err)
+{
+	struct gpu_service *service = user;
+	char id[OPS_UUID_SIZE];
+
+	if (delete_request_from_wire(request, id, err) ||
+	    allocator_delete(service->agent, scope_of(call), id, err))
+		return refuse(call, "DeleteAllocation", err);
+	return delete_reply(call);
+}
+
+static int list_allocations(struct rpc_call *call, const ProtobufCMessage *request, void *user,
+			    struct err *err)
+{
+	struct gpu_service *service = user;
+	scoped_free struct allocation *allocations = NULL;
+	uint64_t after;
+	size_t max;
+	bool more;
+	int count;
+
+	if (list_request_from_wire(request, &max, &after, err))
+		return refuse(call, "ListAllocations", err);
+	count = allocator_list(service->agent, scope_of(call), after, max, &allocations, &more);
+	if (count < 0)
+		return err_sys(err, count, "cannot list the allocations");
+	return list_reply(call, allocations, (size_t)count, more, &service->roots, err);
+}
