@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "common/scoped.h"
@@ -65,5 +66,19 @@ int directories_prepare(const struct settings *settings, struct err *err)
 		    0700, err) < 0 ||
 	    prepare("socket", socket_dir, settings->serve_uid, settings->serve_gid, 0755, err) < 0)
 		return -1;
+	return 0;
+}
+
+int directories_lock(const struct settings *settings, int *ret_fd, struct err *err)
+{
+	scoped_fd int fd = open(settings->journal_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(err, errno, "cannot open journal-dir %s", settings->journal_dir);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "another gpu-agent works with journal-dir %s",
+			       settings->journal_dir);
+	*ret_fd = TAKE_FD(fd);
 	return 0;
 }

@@ -15,4 +15,10 @@
  */
 int directories_prepare(const struct settings *settings, struct err *err);
 
+/*
+ * Refuses to go on beside another agent with the same journal. The lock lasts as long as the
+ * descriptor, which the caller owns and does not use.
+ */
+int directories_lock(const struct settings *settings, int *ret_fd, struct err *err);
+
 #endif

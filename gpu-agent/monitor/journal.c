@@ -136,9 +136,10 @@ static int load_locked(const struct journal *journal, struct journal_entries *re
 		return err_sys(err, errno, "cannot read the journal");
 	(void)TAKE_FD(fd); /* the FILE's now */
 	while ((length = getline(&line, &size, file)) > 0) {
-		if (line[length - 1] != '\n')
-			break; /* torn: the append did not finish, so nothing was done yet */
-		if (journal_line_parse(line, (size_t)length - 1, &record, boot) < 0 ||
+		/* A last line that lacks nothing but its newline counts, now and later. */
+		if (line[length - 1] == '\n')
+			length--;
+		if (journal_line_parse(line, (size_t)length, &record, boot) < 0 ||
 		    strcmp(boot, journal->boot) != 0)
 			continue;
 		if (apply(&entries, &record) < 0) {

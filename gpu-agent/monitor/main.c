@@ -28,6 +28,8 @@ static int open_stdio(struct err *err)
 
 static int run(const struct settings *settings, struct err *err)
 {
+	scoped_fd int lock = -1;
+
 	if (settings->config.check_only) {
 		puts("ok");
 		return 0;
@@ -35,7 +37,8 @@ static int run(const struct settings *settings, struct err *err)
 	if (geteuid() != 0)
 		return err_set(err, ERR_FAILED_PRECONDITION, "must be started as root");
 	umask(022);
-	if (open_stdio(err) < 0 || directories_prepare(settings, err) < 0)
+	if (open_stdio(err) < 0 || directories_prepare(settings, err) < 0 ||
+	    directories_lock(settings, &lock, err) < 0)
 		return -1;
 	return monitor_run(settings, err);
 }

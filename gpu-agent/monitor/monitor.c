@@ -24,6 +24,7 @@
 #define RESTART_MAX_MS	 10000
 #define RESTART_CALM_MS	 30000 /* a serve that lived so long starts again without delay */
 #define SERVE_STOP_MS	 20000 /* longer than any request's deadline */
+#define SERVE_CLOSED_MS	 1000
 #define WORKERS_STOP_MS	 10000 /* a kernel write's deadline */
 
 struct monitor {
@@ -34,7 +35,7 @@ struct monitor {
 	int64_t serve_started_ms;
 	int64_t serve_ended_ms;
 	int64_t restart_delay_ms;
-	int64_t kill_serve_at_ms; /* 0: not asked to stop */
+	int64_t kill_serve_at_ms; /* 0: it may live */
 	bool stopping;
 	bool complained; /* about this serve's malformed packets */
 };
@@ -74,13 +75,28 @@ static bool reply_send(struct monitor *monitor, struct monitor_reply *reply, int
 	       (ssize_t)sizeof(*reply);
 }
 
+/* Nothing more is heard from it; its death comes as SIGCHLD. */
+static void serve_hang_up(struct monitor *monitor)
+{
+	if (monitor->serve.socket >= 0)
+		close(monitor->serve.socket);
+	monitor->serve.socket = -1;
+}
+
 static void serve_kill(struct monitor *monitor, const char *why)
 {
 	log_error("killing gpu-agent-serve (pid %d): %s", monitor->serve.pid, why);
 	kill(monitor->serve.pid, SIGKILL);
-	/* Nothing more is heard from it; its death comes as SIGCHLD. */
-	close(monitor->serve.socket);
-	monitor->serve.socket = -1;
+	serve_hang_up(monitor);
+	monitor->kill_serve_at_ms = 0;
+}
+
+/* Its socket closes before it is quite dead. One that lives on without is of no use. */
+static void serve_closed(struct monitor *monitor)
+{
+	serve_hang_up(monitor);
+	if (monitor->kill_serve_at_ms == 0)
+		monitor->kill_serve_at_ms = now_ms() + SERVE_CLOSED_MS;
 }
 
 static void answer(struct monitor *monitor, const struct monitor_request *request, size_t size)
@@ -116,7 +132,7 @@ static void read_request(struct monitor *monitor)
 	if (size > 0)
 		answer(monitor, &request, (size_t)size);
 	else if (size == 0)
-		serve_kill(monitor, "it closed its socket");
+		serve_closed(monitor);
 	else if (errno != EAGAIN && errno != EINTR)
 		serve_kill(monitor, strerror(errno));
 }
@@ -139,6 +155,7 @@ static void serve_ended(struct monitor *monitor, int status)
 
 	describe_end(status, how, sizeof(how));
 	serve_process_forget(&monitor->serve);
+	monitor->kill_serve_at_ms = 0;
 	workers_give_up_all(&monitor->workers);
 	monitor->serve_ended_ms = now;
 	if (monitor->stopping) {
@@ -221,8 +238,8 @@ static void check_clock(struct monitor *monitor)
 
 	if (!monitor->stopping && monitor->serve.pid == 0 && may_restart(monitor, now))
 		serve_start(monitor);
-	if (monitor->stopping && monitor->serve.socket >= 0 && now >= monitor->kill_serve_at_ms)
-		serve_kill(monitor, "it did not stop in time");
+	if (monitor->kill_serve_at_ms != 0 && now >= monitor->kill_serve_at_ms)
+		serve_kill(monitor, "it did not end in time");
 }
 
 /* What is left after the wait is in state D and dies when the kernel lets it. */
@@ -237,7 +254,7 @@ static bool is_done(const struct monitor *monitor)
 static void loop(struct monitor *monitor)
 {
 	while (!is_done(monitor)) {
-		bool running = monitor->serve.pid != 0 && !monitor->stopping;
+		bool running = monitor->serve.socket >= 0 && !monitor->stopping;
 		struct pollfd fds[] = {
 			{ .fd = monitor->signals, .events = POLLIN },
 			{ .fd = monitor->serve.socket, .events = POLLIN },

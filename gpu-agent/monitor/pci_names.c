@@ -67,10 +67,9 @@ void pci_names_free(struct pci_names *names)
 static int lookup(struct pci_names *names, char *buffer, size_t size, int what, uint16_t vendor,
 		  uint16_t device)
 {
-	const char *found = pci_lookup_name(names->access, buffer, (int)size,
-					    what | PCI_LOOKUP_NO_NUMBERS | PCI_LOOKUP_SKIP_LOCAL |
-						    PCI_LOOKUP_NO_HWDB,
-					    vendor, device);
+	const char *found =
+		pci_lookup_name(names->access, buffer, (int)size,
+				what | PCI_LOOKUP_NO_NUMBERS | PCI_LOOKUP_NO_HWDB, vendor, device);
 
 	if (!found)
 		return -1;
