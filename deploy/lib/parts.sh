@@ -104,7 +104,7 @@ start_demo_images() {
 	REGISTRY_PORT=$(port_pick)
 	cat >"$STATE/registry.yml" <<-EOT
 		version: 0.1
-		log: {level: warn}
+		log: {level: warn, accesslog: {disabled: true}}
 		storage: {filesystem: {rootdirectory: $STATE/registry}}
 		http: {addr: "127.0.0.1:$REGISTRY_PORT"}
 	EOT
@@ -169,7 +169,7 @@ start_gpu_agent() {
 		--socket "$STATE/run/gpu-agent/sock" \
 		--state-dir "$STATE/gpu-agent" --journal-dir "$STATE/gpu-agent-journal" \
 		--sysfs-root "$SYSFS_ROOT" --dev-root "$DEV_ROOT" \
-		--serve-user hypeman-gpu --serve-program "$LIBEXEC/gpu-agent-serve" \
+		--serve-user hypeman-gpu \
 		--peer instance-svc:hypeman:reader+allocator \
 		--peer api-gateway:hypeman-api:reader+registrar \
 		--peer operator:root:reader+admin \
