@@ -41,20 +41,25 @@ static const char *default_boards_dir(char beside[static PATH_MAX])
 	return stat(beside, &st) == 0 ? beside : SIMHOST_BOARDS_DIR;
 }
 
-static int simhost_run(struct err *err)
+static int simhost_run(bool check_only, struct err *err)
 {
 	scoped(host_free) struct host *host = NULL;
 	char beside[PATH_MAX];
 	struct spec spec;
 
 	if (!mount_dir)
-		return err_field(err, "mount", "is missing: --mount DIR");
+		return err_field(err, "mount", "--mount DIR is missing");
 	if (!spec_text)
-		return err_field(err, "spec", "is missing: --spec SPEC, such as l40s:2");
+		return err_field(err, "spec", "--spec SPEC is missing, for example l40s:2");
 	if (!boards_dir)
 		boards_dir = default_boards_dir(beside);
-	if (spec_parse(spec_text, &spec, err) < 0 || host_new(&spec, boards_dir, &host, err) < 0 ||
-	    mountpoint_prepare(mount_dir, err) < 0)
+	if (spec_parse(spec_text, &spec, err) < 0 || host_new(&spec, boards_dir, &host, err) < 0)
+		return -1;
+	if (check_only) {
+		puts("ok");
+		return 0;
+	}
+	if (mountpoint_prepare(mount_dir, err) < 0)
 		return -1;
 	return serve_run(host, mount_dir, err);
 }
@@ -70,8 +75,8 @@ int main(int argc, char **argv)
 	struct err err;
 	int r = config_parse(&config, argc, argv, &err);
 
-	if (r == 0 && !config.check_only)
-		r = simhost_run(&err);
+	if (r == 0)
+		r = simhost_run(config.check_only, &err);
 	if (r < 0)
 		log_error("hypeman-simhost: %s", err.message);
 	config_done(&config);

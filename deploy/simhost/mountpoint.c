@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 
 #include "common/log.h"
 #include "common/scoped.h"
@@ -80,9 +81,9 @@ static int mount_find(const char *path, char *ret_type, size_t size, struct err 
 /* 1: something was taken away, look again; 0: free. */
 static int mountpoint_free(const char *path, struct err *err)
 {
-	struct stat st;
+	struct statfs fs; /* asks the server each time; what stat() says may be cached */
 	char type[128];
-	bool is_dead = stat(path, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+	bool is_dead = statfs(path, &fs) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
 
 	if (mount_find(path, type, sizeof(type), err) < 0)
 		return -1;

@@ -22,6 +22,7 @@
 struct server {
 	struct host *host;	 /* borrowed */
 	struct kept_write *kept; /* owned */
+	struct handle *handles;	 /* owned: of all that is open */
 };
 
 /* A write that is not answered yet. */
@@ -35,7 +36,9 @@ struct kept_write {
 
 /* An open file or folder: what it read as when it was last read from the start. */
 struct handle {
-	char *text; /* owned */
+	struct handle *next;
+	struct handle **link; /* what points at it */
+	char *text;	      /* owned */
 	size_t length;
 };
 
@@ -60,6 +63,32 @@ static struct handle *handle_of(const struct fuse_file_info *file)
 {
 	return (struct handle *)(uintptr_t)file->fh;
 }
+
+static struct handle *handle_new(struct server *server)
+{
+	struct handle *handle = calloc(1, sizeof(*handle));
+
+	if (!handle)
+		return NULL;
+	handle->next = server->handles;
+	handle->link = &server->handles;
+	if (handle->next)
+		handle->next->link = &handle->next;
+	server->handles = handle;
+	return handle;
+}
+
+static void handle_free(struct handle *handle)
+{
+	if (!handle)
+		return;
+	*handle->link = handle->next;
+	if (handle->next)
+		handle->next->link = handle->link;
+	free(handle->text);
+	free(handle);
+}
+SCOPED_DEFINE(struct handle *, handle_free);
 
 /* ---- names and attributes ------------------------------------------------------ */
 
@@ -197,17 +226,9 @@ static void listing_add(void *arg, const char *name, struct node node)
 	handle->length += size;
 }
 
-static void handle_free(struct handle *handle)
-{
-	if (handle)
-		free(handle->text);
-	free(handle);
-}
-SCOPED_DEFINE(struct handle *, handle_free);
-
 static void serve_opendir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *file)
 {
-	scoped(handle_free) struct handle *handle = calloc(1, sizeof(*handle));
+	scoped(handle_free) struct handle *handle = handle_new(server_of(request));
 	struct listing listing = { .request = request, .handle = handle };
 	int r;
 
@@ -272,7 +293,7 @@ static void open_undo(fuse_req_t request, struct node node)
 
 static void serve_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *file)
 {
-	scoped(handle_free) struct handle *handle = calloc(1, sizeof(*handle));
+	scoped(handle_free) struct handle *handle = handle_new(server_of(request));
 	struct node node = node_unpack(ino);
 	int r;
 
@@ -307,7 +328,8 @@ static int handle_fill(struct host *host, struct node node, struct handle *handl
 	int r;
 
 	free(handle->text);
-	*handle = (struct handle){ 0 };
+	handle->text = NULL;
+	handle->length = 0;
 	out = open_memstream(&handle->text, &handle->length);
 	if (!out)
 		return -ENOMEM;
@@ -474,6 +496,8 @@ static int serve_session(struct server *server, struct fuse_session *session, co
 	while (server->kept)
 		kept_write_end(&server->kept->waiter, -ENODEV);
 	fuse_session_unmount(session);
+	while (server->handles)
+		handle_free(server->handles);
 	return r < 0 ? err_sys(err, r, "cannot go on serving '%s'", dir) : 0;
 }
 

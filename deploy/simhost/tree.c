@@ -102,7 +102,7 @@ static uint32_t write_only_extra(void)
 {
 	static uint32_t last;
 
-	last = (last + 1) & ((1u << EXTRA_BITS) - 2);
+	last = (last + 1) % ((1u << EXTRA_BITS) - 1);
 	return last;
 }
 
