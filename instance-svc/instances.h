@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * All instances of this host: the table in memory, which mirrors the records, and what can
+ * be done with it. Each instance that has work going on has one thread (instance_life.c)
+ * that takes it through its life; requests only leave marks for it.
+ *
+ * One lock for the table and all records in it. A change is stored before it is seen.
+ */
+
+#ifndef INSTANCE_SVC_INSTANCES_H
+#define INSTANCE_SVC_INSTANCES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "gpu_client.h"
+#include "host.h"
+#include "image.h"
+#include "records.h"
+#include "resources.h"
+#include "spec.h"
+
+struct instances;
+
+/* All borrowed; they must outlive the instances. */
+struct instances_options {
+	const struct host *host;
+	struct records *records;
+	struct gpu_client *gpu;
+	struct image_store *images;
+	struct resource_factors factors;
+};
+
+/*
+ * Reads the records and takes up again what was going on: adopts VMs that run, notices
+ * those that ended, finishes creations and deletions, and gives GPUs back that no record
+ * claims (as soon as the agent answers).
+ */
+int instances_open(const struct instances_options *options, struct instances **ret,
+		   struct err *err);
+
+/*
+ * Stops working; VMs go on without us. Ends pulls (they begin again at the next start) and
+ * waits for every thread.
+ */
+void instances_close(struct instances *instances);
+
+/*
+ * Admits, records, reserves the GPU, and starts the rest. On success *ret is the new
+ * instance as a message (free with protobuf_c_message_free_unpacked); on failure nothing is
+ * left but what is being undone.
+ */
+int instances_create(struct instances *instances, struct spec *take_spec,
+		     Hypeman__Instance__V1__Instance **ret, struct err *err);
+
+/* `name`: id, name, or prefix of an id of at least INSTANCES_PREFIX_MIN characters. */
+int instances_get(struct instances *instances, const char *name,
+		  Hypeman__Instance__V1__Instance **ret, struct err *err);
+
+#define INSTANCES_PREFIX_MIN	    4
+#define INSTANCES_PREFIX_MIN_DELETE 8
+
+/*
+ * Up to `limit` instances whose sequence is greater than `after`, oldest first, of one
+ * state or of all (0). *ret_next is the sequence to go on after, or 0 when these are the
+ * last. *ret and each message in it are freed by the caller.
+ */
+int instances_list(struct instances *instances, int state, uint64_t after, size_t limit,
+		   Hypeman__Instance__V1__Instance ***ret, size_t *ret_count, uint64_t *ret_next,
+		   struct err *err);
+
+/* Stops, releases, removes; returns when all is done, or with ERR_OUTCOME_UNKNOWN when it
+ * takes longer than timeout_ms (it goes on). */
+int instances_delete(struct instances *instances, const char *name, int64_t timeout_ms,
+		     struct err *err);
+
+/* Descriptor of the logs' directory, and the exact id, for following. */
+int instances_open_logs(struct instances *instances, const char *name, struct id *ret_id,
+			int *ret_directory, struct err *err);
+bool instances_exists(struct instances *instances, const struct id *id);
+
+int instances_resources(struct instances *instances,
+			Hypeman__Instance__V1__GetResourcesResponse **ret, struct err *err);
+
+#endif

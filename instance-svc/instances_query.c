@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What only looks. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "disks.h"
+#include "instance_wire.h"
+#include "instances_internal.h"
+#include "resolve.h"
+
+struct instance *instances_resolve_locked(struct instances *instances, const char *name,
+					  size_t prefix_min, struct err *err)
+{
+	scoped_free struct resolve_candidate *candidates =
+		calloc(instances->count + 1, sizeof(*candidates));
+	scoped_free struct instance **present = calloc(instances->count + 1, sizeof(*present));
+	size_t count = 0;
+	int index;
+
+	if (!candidates || !present) {
+		err_sys(err, ENOMEM, "cannot look for the instance");
+		return NULL;
+	}
+	for (size_t i = 0; i < instances->count; i++) {
+		struct instance *instance = instances->list[i];
+
+		if (instance->record.dropped)
+			continue;
+		present[count] = instance;
+		candidates[count++] =
+			(struct resolve_candidate){ instance->record.id.s, instance->spec->name };
+	}
+	index = resolve(candidates, count, name, prefix_min, err);
+	return index < 0 ? NULL : present[index];
+}
+
+int instances_get(struct instances *instances, const char *name,
+		  Hypeman__Instance__V1__Instance **ret, struct err *err)
+{
+	SCOPED_INSTANCES_LOCK(instances);
+	const struct instance *instance =
+		instances_resolve_locked(instances, name, INSTANCES_PREFIX_MIN, err);
+
+	if (!instance)
+		return -1;
+	*ret = instance_to_wire(&instance->record, instance->spec);
+	return *ret ? 0 : err_sys(err, ENOMEM, "cannot describe the instance");
+}
+
+static bool is_listed(const struct instance *instance, int state, uint64_t after)
+{
+	const struct record *record = &instance->record;
+
+	return !record->dropped && record->sequence > after &&
+	       (state == 0 || (int)record->state == state);
+}
+
+int instances_list(struct instances *instances, int state, uint64_t after, size_t limit,
+		   Hypeman__Instance__V1__Instance ***ret, size_t *ret_count, uint64_t *ret_next,
+		   struct err *err)
+{
+	SCOPED_INSTANCES_LOCK(instances);
+	Hypeman__Instance__V1__Instance **list = calloc(limit + 1, sizeof(*list));
+	uint64_t last = 0;
+	size_t count = 0;
+
+	if (!list)
+		return err_sys(err, ENOMEM, "cannot list the instances");
+	*ret_next = 0;
+	for (size_t i = 0; i < instances->count; i++) {
+		const struct instance *instance = instances->list[i];
+
+		if (!is_listed(instance, state, after))
+			continue;
+		if (count == limit) {
+			*ret_next = last;
+			break;
+		}
+		list[count] = instance_to_wire(&instance->record, instance->spec);
+		if (!list[count]) {
+			while (count > 0)
+				protobuf_c_message_free_unpacked(&list[--count]->base, NULL);
+			free(list);
+			return err_sys(err, ENOMEM, "cannot list the instances");
+		}
+		count++;
+		last = instance->record.sequence;
+	}
+	*ret = list;
+	*ret_count = count;
+	return 0;
+}
+
+int instances_open_logs(struct instances *instances, const char *name, struct id *ret_id,
+			int *ret_directory, struct err *err)
+{
+	SCOPED_INSTANCES_LOCK(instances);
+	const struct instance *instance =
+		instances_resolve_locked(instances, name, INSTANCES_PREFIX_MIN, err);
+	int fd;
+
+	if (!instance)
+		return -1;
+	fd = layout_open_logs(&instances->options.host->layout, &instance->record.id);
+	if (fd < 0)
+		return err_sys(err, fd, "cannot open the logs of '%s'", instance->spec->name);
+	*ret_id = instance->record.id;
+	*ret_directory = fd;
+	return 0;
+}
+
+bool instances_exists(struct instances *instances, const struct id *id)
+{
+	SCOPED_INSTANCES_LOCK(instances);
+
+	for (size_t i = 0; i < instances->count; i++)
+		if (strcmp(instances->list[i]->record.id.s, id->s) == 0)
+			return true;
+	return false;
+}
+
+/* Bytes that all overlays occupy now. */
+static uint64_t overlay_usage_locked(struct instances *instances)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < instances->count; i++) {
+		scoped_fd int directory = layout_open_instance(&instances->options.host->layout,
+							       &instances->list[i]->record.id);
+
+		if (directory >= 0)
+			bytes += disks_overlay_usage(directory);
+	}
+	return bytes;
+}
+
+int instances_resources(struct instances *instances,
+			Hypeman__Instance__V1__GetResourcesResponse **ret, struct err *err)
+{
+	SCOPED_INSTANCES_LOCK(instances);
+	Hypeman__Instance__V1__GetResourcesResponse *wire;
+	struct resources resources;
+	struct image_usage usage;
+	int r = 0;
+
+	if (resources_read(instances->options.host->layout.state_dir, &instances->options.factors,
+			   &resources, err) < 0)
+		return -1;
+	for (size_t i = 0; i < instances->count; i++)
+		resources_add(&resources, instances->list[i]->spec,
+			      state_holds_resources(instances->list[i]->record.state));
+	wire = resources_to_wire(&resources);
+	if (!wire)
+		return err_sys(err, ENOMEM, "cannot describe the resources");
+	for (size_t i = 0; r == 0 && i < instances->count; i++)
+		if (!instances->list[i]->record.dropped)
+			r = resources_wire_add(wire, &instances->list[i]->record,
+					       instances->list[i]->spec);
+	if (r < 0) {
+		protobuf_c_message_free_unpacked(&wire->base, NULL);
+		return err_sys(err, r, "cannot describe the resources");
+	}
+	image_store_usage(instances->options.images, &usage);
+	wire->disk_breakdown->images_bytes = (int64_t)usage.disks_bytes;
+	wire->disk_breakdown->oci_cache_bytes = (int64_t)usage.oci_cache_bytes;
+	wire->disk_breakdown->overlays_bytes = (int64_t)overlay_usage_locked(instances);
+	*ret = wire;
+	return 0;
+}

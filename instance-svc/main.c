@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <limits.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "accel.h"
+#include "common/log.h"
+#include "gpu_client.h"
+#include "host.h"
+#include "image.h"
+#include "instances.h"
+#include "records.h"
+#include "service.h"
+#include "settings.h"
+
+#define STOP_GRACE_MS 3000
+
+/* Everything that is open while we serve, in the order it was opened. */
+struct daemon {
+	struct settings settings;
+	struct host host;
+	char supervisor[PATH_MAX];
+	struct records *records;
+	struct image_store *images;
+	struct gpu_client *gpu;
+	struct instances *instances;
+	struct rpc_server *server;
+};
+
+/* Beside our own executable, or in libexec as installed. */
+static int find_supervisor(struct daemon *d, struct err *err)
+{
+	static const char *const places[] = { "instance-supervisor",
+					      "../libexec/hypeman/instance-supervisor" };
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash;
+
+	if (*d->settings.supervisor) {
+		snprintf(d->supervisor, sizeof(d->supervisor), "%s", d->settings.supervisor);
+		return 0;
+	}
+	if (n < 0)
+		return err_sys(err, errno, "cannot find my own executable");
+	self[n] = '\0';
+	slash = strrchr(self, '/');
+	for (size_t i = 0; slash && i < sizeof(places) / sizeof(places[0]); i++) {
+		char path[PATH_MAX];
+
+		snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - self), self, places[i]);
+		if (realpath(path, d->supervisor))
+			return 0;
+	}
+	return err_set(err, ERR_FAILED_PRECONDITION,
+		       "instance-supervisor is not beside %s: set supervisor", self);
+}
+
+static int read_ids(struct daemon *d, struct err *err)
+{
+	const struct passwd *user = getpwuid(geteuid());
+
+	if (geteuid() == 0)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "instance-svc must not run as root: start it as its own user, "
+			       "which has ranges in /etc/subuid and /etc/subgid");
+	if (!user)
+		return err_set(err, ERR_FAILED_PRECONDITION,
+			       "user %u has no entry in /etc/passwd, which newuidmap needs",
+			       geteuid());
+	if (host_read_ids("/etc/subuid", user->pw_name, geteuid(), "vm-uids", d->settings.vm_uids,
+			  &d->host.uids, err) < 0)
+		return -1;
+	return host_read_ids("/etc/subgid", user->pw_name, geteuid(), "vm-gids",
+			     d->settings.vm_gids, &d->host.gids, err);
+}
+
+static int choose_accel(struct daemon *d, struct err *err)
+{
+	static const volatile bool never = false;
+
+	if (d->settings.accel == ACCEL_TCG)
+		return 0;
+	if (accel_try_kvm(d->settings.kernel, d->settings.initramfs, &never, err) == 0) {
+		d->host.kvm = true;
+		return 0;
+	}
+	if (d->settings.accel == ACCEL_KVM)
+		return err_prefix(err, "accel is 'kvm'");
+	log_warning("VMs will be emulated, which is slow: %s", err->message);
+	return 0;
+}
+
+/* Everything a VM will need is looked at now: a lack is told at start, not at the first VM. */
+static int look_at_host(struct daemon *d, struct err *err)
+{
+	if (find_supervisor(d, err) < 0 || read_ids(d, err) < 0)
+		return -1;
+	if (host_check_open_to_all(d->supervisor, "supervisor", true, err) < 0 ||
+	    host_check_open_to_all(d->settings.kernel, "kernel", false, err) < 0 ||
+	    host_check_open_to_all(d->settings.initramfs, "initramfs", false, err) < 0)
+		return -1;
+	d->host.supervisor = d->supervisor;
+	d->host.kernel = d->settings.kernel;
+	d->host.initramfs = d->settings.initramfs;
+	host_check_network(&d->host, "/dev/net/tun");
+	if (d->host.network_problem[0])
+		log_warning("VMs cannot have a network: %s", d->host.network_problem);
+	return choose_accel(d, err);
+}
+
+static int open_stores(struct daemon *d, struct err *err)
+{
+	struct layout_path images;
+	struct image_store_options options = { 0 };
+
+	if (layout_open(&d->host.layout, d->settings.state_dir, d->settings.run_dir, err) < 0 ||
+	    records_open(layout_records(&d->host.layout).s, &d->records, err) < 0)
+		return -1;
+	images = layout_images(&d->host.layout);
+	options.directory = images.s;
+	if (*d->settings.registries_conf)
+		options.registries_conf = d->settings.registries_conf;
+	if (*d->settings.auth_file)
+		options.auth_file = d->settings.auth_file;
+	return image_store_open(&options, &d->images, err);
+}
+
+static int open_instances(struct daemon *d, struct err *err)
+{
+	const struct instances_options options = {
+		.host = &d->host,
+		.records = d->records,
+		.gpu = d->gpu,
+		.images = d->images,
+		.factors = { .percent = {
+				     [RESOURCE_CPU] = (unsigned)d->settings.cpu_percent,
+				     [RESOURCE_MEMORY] = (unsigned)d->settings.memory_percent,
+				     [RESOURCE_DISK] = (unsigned)d->settings.disk_percent,
+			     } },
+	};
+
+	return instances_open(&options, &d->instances, err);
+}
+
+static int serve(struct daemon *d, struct err *err)
+{
+	const struct rpc_server_options options = { .long_calls = 256 };
+
+	d->server = rpc_server_new(&options);
+	if (!d->server)
+		return err_sys(err, ENOMEM, "cannot serve");
+	if (service_add(d->server, d->instances, err) < 0 ||
+	    rpc_server_add_standard_services(d->server, err) < 0)
+		return -1;
+	for (size_t i = 0; i < d->settings.peer_count; i++)
+		if (rpc_server_add_peer(d->server, &d->settings.peers[i], err) < 0)
+			return -1;
+	if (rpc_server_listen_unix(d->server, d->settings.socket, 0666, err) < 0 ||
+	    rpc_server_start(d->server, err) < 0)
+		return -1;
+	rpc_server_set_health(d->server, "", true);
+	rpc_server_set_health(d->server, SERVICE_NAME, true);
+	return 0;
+}
+
+static int start(struct daemon *d, struct err *err)
+{
+	if (look_at_host(d, err) < 0 || open_stores(d, err) < 0)
+		return -1;
+	d->gpu = gpu_client_new(d->settings.gpu_agent_socket, d->settings.gpu_agent_uid);
+	if (!d->gpu)
+		return err_sys(err, ENOMEM, "cannot reach gpu-agent");
+	if (open_instances(d, err) < 0)
+		return -1;
+	return serve(d, err);
+}
+
+/* In reverse; what was not opened is NULL. VMs go on. */
+static void stop(struct daemon *d)
+{
+	if (d->server)
+		rpc_server_stop(d->server, STOP_GRACE_MS);
+	instances_close(d->instances);
+	rpc_server_free(d->server);
+	gpu_client_free(d->gpu);
+	image_store_close(d->images);
+	records_close(d->records);
+	layout_close(&d->host.layout);
+}
+
+static void wait_for_end(const sigset_t *signals)
+{
+	int signal;
+
+	while (sigwait(signals, &signal) != 0)
+		;
+	log_info("signal %d: stopping; VMs go on", signal);
+}
+
+int main(int argc, char **argv)
+{
+	static struct daemon d = { .host = { .layout = { .instances = -1 } } };
+	sigset_t signals;
+	struct err err;
+	int r = settings_parse(&d.settings, argc, argv, &err);
+
+	if (r > 0)
+		return 0;
+	if (r < 0) {
+		log_error("%s", err.message);
+		return 2;
+	}
+	if (d.settings.config.check_only) {
+		puts("ok");
+		return 0;
+	}
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	umask(0022);
+	r = rpc_global_init(&err);
+	if (r == 0)
+		r = start(&d, &err);
+	if (r == 0) {
+		log_info("serving on %s", d.settings.socket);
+		wait_for_end(&signals);
+	} else {
+		log_error("%s", err.message);
+	}
+	stop(&d);
+	rpc_global_done();
+	settings_done(&d.settings);
+	return r == 0 ? 0 : 1;
+}

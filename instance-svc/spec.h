@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What somebody wants: an InstanceSpec that has been checked and completed with the
+ * defaults. Past spec_from_wire() nothing checks form again.
+ */
+
+#ifndef INSTANCE_SVC_SPEC_H
+#define INSTANCE_SVC_SPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/scoped.h"
+#include "hypeman/instance/v1/instance_service.pb-c.h"
+
+#define SPEC_NAME_MAX	    63
+#define SPEC_VCPUS_MAX	    255 /* what QEMU's q35 takes without an interrupt remapper */
+#define SPEC_MEMORY_MIN	    (UINT64_C(128) << 20)
+#define SPEC_MEMORY_MAX	    (UINT64_C(4) << 40)
+#define SPEC_OVERLAY_MIN    (UINT64_C(64) << 20)
+#define SPEC_OVERLAY_MAX    (UINT64_C(16) << 40) /* ext4 with 4 KiB blocks */
+#define SPEC_ARGUMENTS_MAX  256			 /* entrypoint, cmd; environment variables */
+#define SPEC_TEXT_BYTES_MAX (128 * 1024)	 /* env, entrypoint and cmd together */
+#define SPEC_PROFILE_MAX    64
+
+struct spec {
+	char *name;
+	char *image; /* normalized */
+	uint64_t memory_bytes;
+	uint64_t overlay_bytes;
+	uint32_t vcpus;
+	char **env;	   /* "NAME=value", sorted by name; NULL-terminated, as the next two */
+	char **entrypoint; /* empty: the image's */
+	char **cmd;	   /* empty: the image's */
+	bool network;
+	char *gpu_profile; /* NULL: no GPU */
+};
+
+void spec_free(struct spec *spec);
+SCOPED_DEFINE(struct spec *, spec_free);
+
+/* Each refusal names the field as it stands in the JSON, the value, and what is accepted. */
+int spec_from_wire(const Hypeman__Instance__V1__InstanceSpec *wire, struct spec **ret,
+		   struct err *err);
+
+/*
+ * The spec as bytes for the records: a packed InstanceSpec. *ret is freed by the caller;
+ * NULL when out of memory.
+ */
+void *spec_save(const struct spec *spec, size_t *ret_size);
+int spec_load(const void *bytes, size_t size, struct spec **ret, struct err *err);
+
+/*
+ * 1 to 63 of a-z, 0-9 and '-', no '-' at the ends, not shaped like an id (so that a request
+ * by id can never meet somebody's name) and not "available" (a path of the REST API).
+ */
+int spec_check_name(const char *name, struct err *err);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define QUIT_MS 5000
+#define TERM_MS 5000
+#define KILL_MS 2000 /* a process in the kernel's hands cannot even be killed: ask again */
+
+static int64_t monotonic_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void wait_for(struct supervisor *sv, enum stop_step step, int64_t ms)
+{
+	sv->stop = step;
+	sv->stop_deadline_ms = monotonic_ms() + ms;
+}
+
+static void ask_guest(struct supervisor *sv, uint32_t grace_ms)
+{
+	static const char word[] = "stop\n";
+
+	log_event(sv->logs, "asking the guest to stop, for %u ms", grace_ms);
+	if (sv->report_fd >= 0)
+		(void)send(sv->report_fd, word, sizeof(word) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void)qmp_execute(&sv->qmp, "system_powerdown");
+	wait_for(sv, STOP_GUEST, grace_ms);
+}
+
+static void send_signal(struct supervisor *sv, int signal)
+{
+	/* bubblewrap passes no signal on, but takes QEMU with it when it is killed. */
+	pid_t pid = signal == SIGTERM && sv->vmm > 0 ? sv->vmm : sv->jail;
+
+	if (pid > 0)
+		(void)kill(pid, signal);
+}
+
+static void next_step(struct supervisor *sv)
+{
+	switch (sv->stop) {
+	case STOP_NONE:
+		break;
+	case STOP_GUEST:
+		log_event(sv->logs, "telling QEMU to quit");
+		if (qmp_execute(&sv->qmp, "quit") == 0) {
+			wait_for(sv, STOP_QUIT, QUIT_MS);
+			break;
+		}
+		/* fall through */
+	case STOP_QUIT:
+		log_event(sv->logs, "sending SIGTERM to QEMU");
+		send_signal(sv, SIGTERM);
+		wait_for(sv, STOP_TERM, TERM_MS);
+		break;
+	case STOP_TERM:
+		log_event(sv->logs, "sending SIGKILL to QEMU");
+		/* fall through */
+	case STOP_KILL:
+		send_signal(sv, SIGKILL);
+		wait_for(sv, STOP_KILL, KILL_MS);
+		break;
+	}
+}
+
+void supervisor_stop(struct supervisor *sv, uint32_t grace_ms)
+{
+	if (sv->stop == STOP_NONE) {
+		sv->phase = VM_PHASE_STOPPING;
+		ask_guest(sv, grace_ms);
+		supervisor_tell_watchers(sv);
+	} else if (sv->stop == STOP_GUEST && monotonic_ms() + grace_ms < sv->stop_deadline_ms) {
+		wait_for(sv, STOP_GUEST, grace_ms);
+	}
+}
+
+void supervisor_stop_tick(struct supervisor *sv)
+{
+	if (sv->stop != STOP_NONE && monotonic_ms() >= sv->stop_deadline_ms)
+		next_step(sv);
+}
+
+int supervisor_stop_timeout(const struct supervisor *sv)
+{
+	int64_t left;
+
+	if (sv->stop == STOP_NONE)
+		return -1;
+	left = sv->stop_deadline_ms - monotonic_ms();
+	return left < 0 ? 0 : (int)(left < 60000 ? left : 60000);
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The process beside each VM. It outlives instance-svc: it holds the console and QEMU's
+ * output, writes the logs, keeps the monitor connection, and leaves the exit file. When it
+ * dies, the VM dies with it, so that no VM is ever without one.
+ *
+ * One thread, one poll loop; everything here is touched by that thread only.
+ */
+
+#ifndef INSTANCE_SVC_SUPERVISOR_SUPERVISOR_H
+#define INSTANCE_SVC_SUPERVISOR_SUPERVISOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/err.h"
+#include "instance-svc/log_file.h"
+#include "protocol.h"
+#include "qmp.h"
+#include "report.h"
+
+#define SUPERVISOR_CLIENTS_MAX 8
+
+/* From the command line; borrowed from argv. */
+struct supervisor_options {
+	const char *directory; /* of the instance */
+	const char *image;     /* the image's disk */
+	uid_t uid;
+	gid_t gid;
+	char **jail;	/* bubblewrap and QEMU; ends with NULL */
+	char **network; /* pasta and what follows; NULL: no network */
+};
+
+struct supervisor_client {
+	int fd; /* -1: free */
+	bool watching;
+};
+
+/* How far a stop has got; each step waits for the VM until `stop_deadline_ms`. */
+enum stop_step {
+	STOP_NONE,
+	STOP_GUEST, /* init was told to stop, and the power button pressed */
+	STOP_QUIT,  /* QEMU was told to quit */
+	STOP_TERM,  /* SIGTERM */
+	STOP_KILL,  /* SIGKILL: may leave a vGPU unusable, so it comes last */
+};
+
+struct supervisor {
+	const struct supervisor_options *options;
+	int directory; /* owned, as all descriptors here */
+	int logs;
+	int listener;
+	int signals;
+	int console, output, report_fd, qmp_fd, info;
+	struct supervisor_client clients[SUPERVISOR_CLIENTS_MAX];
+	struct log_writer app_log, vmm_log;
+
+	pid_t jail;    /* bubblewrap; 0: ended */
+	pid_t vmm;     /* QEMU; 0: not known */
+	pid_t network; /* pasta; 0: none, or ended */
+
+	enum vm_phase phase;
+	int64_t started_ms;
+	bool guest_started;
+	struct qmp qmp;
+	struct report_reader report_reader;
+	bool has_report; /* of the end: exit or failed */
+	struct report report;
+	char last_output[200]; /* QEMU's last line, for the reason of its end */
+	char info_text[512];   /* what bubblewrap told so far */
+	size_t info_size;
+
+	enum stop_step stop;
+	int64_t stop_deadline_ms; /* monotonic */
+};
+
+/* ---- start.c: descriptors and processes ---- */
+
+void supervisor_init(struct supervisor *sv, const struct supervisor_options *options);
+int supervisor_open(struct supervisor *sv, struct err *err);
+int supervisor_start_vm(struct supervisor *sv, struct err *err);
+
+/* ---- loop.c ---- */
+
+/* Until the VM has ended. Returns its wait status. */
+int supervisor_run(struct supervisor *sv);
+
+/* ---- stop.c ---- */
+
+/* Begins, or shortens, an orderly stop. */
+void supervisor_stop(struct supervisor *sv, uint32_t grace_ms);
+
+/* Goes on to the next step when the time of this one is over. */
+void supervisor_stop_tick(struct supervisor *sv);
+
+/* Milliseconds until supervisor_stop_tick() has something to do; -1: no stop. */
+int supervisor_stop_timeout(const struct supervisor *sv);
+
+/* ---- control.c ---- */
+
+void supervisor_accept(struct supervisor *sv);
+void supervisor_serve_client(struct supervisor *sv, struct supervisor_client *client);
+void supervisor_tell_watchers(struct supervisor *sv);
+
+/* ---- exit.c ---- */
+
+/* status: as of waitpid. */
+void supervisor_describe_end(const struct supervisor *sv, int status, struct vm_exit *ret);
+
+/* Beside, synced, renamed: whoever sees the file sees all of it. */
+int supervisor_write_exit(int directory, const struct vm_exit *end);
+
+int64_t supervisor_now_ms(void); /* since the epoch */
+
+#endif

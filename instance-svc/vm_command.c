@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm_command.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+
+#include "guest/config.h"
+#include "strv.h"
+#include "supervisor/protocol.h"
+
+/* A list under construction: the first lack of memory sticks, and is reported once. */
+struct command {
+	char **argv;
+	int result;
+};
+
+static void add(struct command *command, const char *argument)
+{
+	if (command->result == 0)
+		command->result = strv_append(&command->argv, argument);
+}
+
+static void add2(struct command *command, const char *option, const char *value)
+{
+	add(command, option);
+	add(command, value);
+}
+
+static void add3(struct command *command, const char *option, const char *from, const char *to)
+{
+	add2(command, option, from);
+	add(command, to);
+}
+
+#define ADDF(command, option, ...)                                                                 \
+	do {                                                                                       \
+		add(command, option);                                                              \
+		if ((command)->result == 0)                                                        \
+			(command)->result = strv_appendf(&(command)->argv, __VA_ARGS__);           \
+	} while (0)
+
+static int finish(struct command *command, char ***ret, struct err *err)
+{
+	if (command->result == 0) {
+		*ret = command->argv;
+		return 0;
+	}
+	strv_free(command->argv);
+	return err_sys(err, command->result, "cannot write the command line of the VM");
+}
+
+/* A real device: everything QEMU opens of it, and no more of /sys and /dev. */
+static void bind_device(struct command *c, const struct gpu_lease *lease)
+{
+	add3(c, "--ro-bind", lease->sysfs_path, lease->sysfs_path);
+	add3(c, "--dev-bind", "/dev/vfio/vfio", "/dev/vfio/vfio");
+	add3(c, "--dev-bind", lease->device_node, lease->device_node);
+}
+
+static void add_jail(struct command *c, const struct vm_plan *plan)
+{
+	add(c, "bwrap");
+	add(c, "--unshare-all");
+	add(c, "--unshare-user");
+	add(c, "--disable-userns");
+	add(c, "--new-session");
+	add(c, "--die-with-parent");
+	add(c, "--as-pid-1"); /* QEMU's exit status is bubblewrap's */
+	add(c, "--clearenv");
+	ADDF(c, "--info-fd", "%d", VM_FD_INFO);
+	add3(c, "--ro-bind", "/usr", "/usr");
+	add3(c, "--symlink", "usr/bin", "/bin");
+	add3(c, "--symlink", "usr/lib", "/lib");
+	add3(c, "--symlink", "usr/lib64", "/lib64");
+	add2(c, "--dev", "/dev");
+	add2(c, "--tmpfs", "/tmp");
+	add3(c, "--ro-bind", plan->kernel, "/vm/kernel");
+	add3(c, "--ro-bind", plan->initramfs, "/vm/initramfs");
+	if (plan->kvm)
+		add3(c, "--dev-bind", "/dev/kvm", "/dev/kvm");
+	if (plan->lease && !plan->lease->simulated)
+		bind_device(c, plan->lease);
+	add2(c, "--remount-ro", "/");
+	add2(c, "--chdir", "/");
+	add(c, "--");
+}
+
+/* Descriptors, not paths: QEMU needs no permission on our files, nor to see them. */
+static void add_disk(struct command *c, const char *serial, enum vm_fd fd, bool read_only)
+{
+	ADDF(c, "-add-fd", "fd=%d,set=%d", fd, fd);
+	ADDF(c, "-blockdev",
+	     "driver=raw,node-name=%s,read-only=%s,file.driver=file,file.filename=/dev/fdset/%d,"
+	     "file.discard=unmap,discard=unmap",
+	     serial, read_only ? "on" : "off", fd);
+	ADDF(c, "-device", "virtio-blk-pci,drive=%s,serial=%s", serial, serial);
+}
+
+static void add_machine(struct command *c, const struct vm_plan *plan)
+{
+	add2(c, "-machine", "q35,usb=off,vmport=off,graphics=off");
+	add2(c, "-accel", plan->kvm ? "kvm" : "tcg,thread=multi");
+	add2(c, "-cpu", plan->kvm ? "host" : "max");
+	ADDF(c, "-smp", "%" PRIu32, plan->vcpus);
+	ADDF(c, "-m", "%" PRIu64 "M", plan->memory_bytes >> 20);
+	add2(c, "-kernel", "/vm/kernel");
+	add2(c, "-initrd", "/vm/initramfs");
+	add2(c, "-append", GUEST_KERNEL_CMDLINE);
+}
+
+/* What the supervisor holds the other ends of. */
+static void add_ports(struct command *c)
+{
+	ADDF(c, "-chardev", "socket,id=qmp,fd=%d", VM_FD_QMP);
+	add2(c, "-mon", "chardev=qmp,mode=control");
+	ADDF(c, "-chardev", "socket,id=console,fd=%d", VM_FD_CONSOLE);
+	add2(c, "-serial", "chardev:console");
+	add2(c, "-device", "virtio-serial-pci");
+	ADDF(c, "-chardev", "socket,id=report,fd=%d", VM_FD_REPORT);
+	add2(c, "-device", "virtserialport,chardev=report,name=" GUEST_REPORT_PORT);
+}
+
+/* A locally administered address made from the id: the same at every start. */
+static void add_network(struct command *c, const char *id)
+{
+	uint32_t hash = 2166136261; /* FNV-1a */
+
+	for (; *id; id++)
+		hash = (hash ^ (unsigned char)*id) * 16777619;
+	ADDF(c, "-netdev", "stream,id=net,server=off,addr.type=fd,addr.str=%d", VM_FD_NETWORK);
+	ADDF(c, "-device", "virtio-net-pci,netdev=net,romfile=,mac=52:54:00:%02x:%02x:%02x",
+	     (unsigned)(hash >> 16) & 0xff, (unsigned)(hash >> 8) & 0xff, (unsigned)hash & 0xff);
+}
+
+static void add_gpu(struct command *c, const struct gpu_lease *lease)
+{
+	if (lease->simulated)
+		add2(c, "-device", "pci-testdev,id=gpu"); /* it has no function, but it is seen */
+	else
+		ADDF(c, "-device", "vfio-pci,id=gpu,sysfsdev=%s", lease->sysfs_path);
+}
+
+int vm_command_jail(const struct vm_plan *plan, char ***ret, struct err *err)
+{
+	struct command command = { 0 };
+	struct command *c = &command;
+
+	add_jail(c, plan);
+	add(c, "qemu-system-x86_64");
+	add2(c, "-name", plan->name); /* NVIDIA's manager reads -name and -uuid from here */
+	add2(c, "-uuid", plan->uuid);
+	add(c, "-nodefaults");
+	add(c, "-no-user-config");
+	add(c, "-no-reboot");
+	add2(c, "-display", "none");
+	add2(c, "-sandbox",
+	     "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+	add_machine(c, plan);
+	add_disk(c, GUEST_DISK_IMAGE, VM_FD_IMAGE, true);
+	add_disk(c, GUEST_DISK_OVERLAY, VM_FD_OVERLAY, false);
+	add_disk(c, GUEST_DISK_CONFIG, VM_FD_CONFIG, true);
+	add_ports(c);
+	if (plan->network)
+		add_network(c, plan->id);
+	if (plan->lease)
+		add_gpu(c, plan->lease);
+	return finish(c, ret, err);
+}
+
+/* Nothing may map to the host: no gateway, no forwarded port in either direction. */
+static void add_pasta(struct command *c)
+{
+	static const char *const off[] = { "-t", "-u", "-T", "-U" };
+
+	add(c, "pasta");
+	add(c, "--foreground");
+	add(c, "--quiet");
+	add(c, "--config-net");
+	add(c, "--no-map-gw");
+	for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
+		add2(c, off[i], "none");
+	add2(c, "--dns-forward", VM_GUEST_DNS); /* asks the host's resolver, and only that */
+	add(c, "--");
+}
+
+int vm_command_network(const struct vm_plan *plan, char ***ret, struct err *err)
+{
+	struct command command = { 0 };
+	struct command *c = &command;
+
+	if (!plan->network) {
+		*ret = NULL;
+		return 0;
+	}
+	add_pasta(c);
+	add2(c, plan->supervisor, "guard-network");
+	add(c, plan->host_addresses);
+	add(c, "passt");
+	add(c, "--foreground");
+	add(c, "--quiet");
+	add(c, "--no-map-gw");
+	add2(c, "--address", VM_GUEST_ADDRESS);
+	add2(c, "--netmask", VM_GUEST_NETMASK);
+	add2(c, "--gateway", VM_GUEST_GATEWAY);
+	ADDF(c, "--fd", "%d", VM_FD_NETWORK);
+	return finish(c, ret, err);
+}
