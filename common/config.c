@@ -107,10 +107,31 @@ static int set(struct config *config, const struct config_setting *setting, cons
 	return 0;
 }
 
+static void set_nothing(const struct config_setting *setting)
+{
+	switch (setting->type) {
+	case CONFIG_TEXT:
+	case CONFIG_PATH:
+		*(const char **)setting->value = NULL;
+		break;
+	case CONFIG_UINT:
+		*(uint64_t *)setting->value = 0;
+		break;
+	case CONFIG_BOOL:
+		*(bool *)setting->value = false;
+		break;
+	case CONFIG_LIST:
+		*(struct config_list *)setting->value = (struct config_list){ 0 };
+		break;
+	}
+}
+
 static int set_defaults(struct config *config, struct err *err)
 {
 	const struct origin origin = { .text = "default" };
 
+	for (size_t i = 0; i < config->setting_count; i++)
+		set_nothing(&config->settings[i]);
 	for (size_t i = 0; i < config->setting_count; i++) {
 		const struct config_setting *setting = &config->settings[i];
 
@@ -167,13 +188,16 @@ static int read_file(struct config *config, const char *path, bool must_exist, s
 {
 	scoped_file FILE *file = fopen(path, "re");
 	scoped_free char *line = NULL;
-	scoped_free bool *seen = calloc(config->setting_count, sizeof(*seen));
+	scoped_free bool *seen = NULL;
 	size_t size = 0;
 
 	if (!file && errno == ENOENT && !must_exist)
 		return 0;
-	if (!file || !seen)
+	if (!file)
 		return err_sys(err, errno, "cannot read %s", path);
+	seen = calloc(config->setting_count + 1, sizeof(*seen));
+	if (!seen)
+		return err_sys(err, ENOMEM, "cannot read %s", path);
 	for (unsigned number = 1; getline(&line, &size, file) >= 0; number++) {
 		struct origin origin = { 0 };
 
@@ -181,6 +205,8 @@ static int read_file(struct config *config, const char *path, bool must_exist, s
 		if (read_line(config, line, &origin, seen, err))
 			return -1;
 	}
+	if (!feof(file)) /* a folder, or a disk that fails */
+		return err_sys(err, errno, "cannot read %s", path);
 	return 0;
 }
 
@@ -238,6 +264,19 @@ static int read_flag(struct config *config, int argc, char **argv, int *index, b
 	return set(config, setting, value, &origin, err);
 }
 
+/* "--config FILE" or "--config=FILE": how many arguments it takes, 0 for another flag. */
+static int config_flag(int argc, char **argv, int index, const char **file)
+{
+	if (strncmp(argv[index], "--config=", 9) == 0) {
+		*file = argv[index] + 9;
+		return 1;
+	}
+	if (strcmp(argv[index], "--config") != 0)
+		return 0;
+	*file = index + 1 < argc ? argv[index + 1] : NULL;
+	return 2;
+}
+
 /* The flags that are not settings. 1: answered, exit 0. */
 static int read_standard_flags(struct config *config, int argc, char **argv, const char **file)
 {
@@ -252,19 +291,37 @@ static int read_standard_flags(struct config *config, int argc, char **argv, con
 		}
 		if (strcmp(argv[i], "--check-config") == 0)
 			config->check_only = true;
-		if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
-			*file = argv[++i];
+		if (config_flag(argc, argv, i, file) == 2)
+			i++;
+	}
+	return 0;
+}
+
+static int read_flags(struct config *config, int argc, char **argv, struct err *err)
+{
+	scoped_free bool *seen = calloc(config->setting_count + 1, sizeof(*seen));
+
+	if (!seen)
+		return err_sys(err, ENOMEM, "cannot read the settings");
+	for (int i = 1; i < argc; i++) {
+		const char *file = NULL;
+		int taken = config_flag(argc, argv, i, &file);
+
+		if (strcmp(argv[i], "--check-config") == 0)
+			continue;
+		if (taken && !file)
+			return err_set(err, ERR_INVALID_ARGUMENT, "--config needs a file");
+		if (!taken && read_flag(config, argc, argv, &i, seen, err))
+			return -1;
+		i += taken ? taken - 1 : 0;
 	}
 	return 0;
 }
 
 int config_parse(struct config *config, int argc, char **argv, struct err *err)
 {
-	scoped_free bool *seen = calloc(config->setting_count + 1, sizeof(*seen));
 	const char *file = NULL;
 
-	if (!seen)
-		return err_sys(err, ENOMEM, "cannot read the settings");
 	if (read_standard_flags(config, argc, argv, &file))
 		return 1;
 	if (set_defaults(config, err))
@@ -272,18 +329,7 @@ int config_parse(struct config *config, int argc, char **argv, struct err *err)
 	if (file || config->default_file)
 		if (read_file(config, file ? file : config->default_file, file != NULL, err))
 			return -1;
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--check-config") == 0)
-			continue;
-		if (strcmp(argv[i], "--config") == 0) {
-			if (++i == argc)
-				return err_set(err, ERR_INVALID_ARGUMENT, "--config needs a file");
-			continue;
-		}
-		if (read_flag(config, argc, argv, &i, seen, err))
-			return -1;
-	}
-	return 0;
+	return read_flags(config, argc, argv, err);
 }
 
 void config_done(struct config *config)

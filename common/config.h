@@ -34,7 +34,7 @@ struct config_setting {
 	const char *name; /* "socket": --socket and "socket = " */
 	enum config_type type;
 	void *value;		  /* points at a variable of the type named above */
-	const char *default_text; /* NULL: empty, 0, false */
+	const char *default_text; /* NULL: a NULL text or path, 0, false, no values */
 	uint64_t min, max;	  /* CONFIG_UINT */
 	const char *help;	  /* one line */
 };

@@ -14,12 +14,16 @@ static const struct err_reason_info reasons[ERR_REASON_COUNT] = {
 #undef REASON
 };
 
+/* By way of a copy: an argument may be a part of *err itself. */
 static void start(struct err *err, enum err_reason reason, const char *format, va_list args)
 {
+	char message[ERR_MESSAGE_MAX];
+
+	vsnprintf(message, sizeof(message), format, args);
+	memcpy(err->message, message, sizeof(message));
 	err->reason = reason;
 	err->field[0] = '\0';
 	err->detail_count = 0;
-	vsnprintf(err->message, sizeof(err->message), format, args);
 }
 
 int err_set(struct err *err, enum err_reason reason, const char *format, ...)
@@ -34,12 +38,14 @@ int err_set(struct err *err, enum err_reason reason, const char *format, ...)
 
 int err_field(struct err *err, const char *field, const char *format, ...)
 {
+	char copy[sizeof(err->field)];
 	va_list args;
 
+	snprintf(copy, sizeof(copy), "%s", field);
 	va_start(args, format);
 	start(err, ERR_INVALID_ARGUMENT, format, args);
 	va_end(args);
-	snprintf(err->field, sizeof(err->field), "%s", field);
+	memcpy(err->field, copy, sizeof(copy));
 	return -1;
 }
 
@@ -63,13 +69,12 @@ int err_prefix(struct err *err, const char *format, ...)
 	va_list args;
 	int used;
 
-	memcpy(message, err->message, sizeof(message));
 	va_start(args, format);
-	used = vsnprintf(err->message, sizeof(err->message), format, args);
+	used = vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
-	if (used < 0 || (size_t)used >= sizeof(err->message))
-		return -1;
-	snprintf(err->message + used, sizeof(err->message) - (size_t)used, ": %s", message);
+	if (used >= 0 && (size_t)used < sizeof(message))
+		snprintf(message + used, sizeof(message) - (size_t)used, ": %s", err->message);
+	memcpy(err->message, message, sizeof(message));
 	return -1;
 }
 
