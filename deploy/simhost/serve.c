@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve.h"
 
-#define FUSE_USE_VERSION 314
-#include <fuse3/fuse_lowlevel.h>
-
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,6 +9,7 @@
 #include <sys/statvfs.h>
 
 #include "group.h"
+#include "handle.h"
 #include "mountpoint.h"
 #include "process.h"
 #include "tree.h"
@@ -34,21 +32,6 @@ struct kept_write {
 	size_t length;
 };
 
-/* An open file or folder: what it read as when it was last read from the start. */
-struct handle {
-	struct handle *next;
-	struct handle **link; /* what points at it */
-	char *text;	      /* owned */
-	size_t length;
-};
-
-/* A listing while it is made. */
-struct listing {
-	fuse_req_t request;
-	struct handle *handle;
-	bool is_out_of_memory;
-};
-
 static struct server *server_of(fuse_req_t request)
 {
 	return fuse_req_userdata(request);
@@ -64,46 +47,12 @@ static struct handle *handle_of(const struct fuse_file_info *file)
 	return (struct handle *)(uintptr_t)file->fh;
 }
 
-static struct handle *handle_new(struct server *server)
-{
-	struct handle *handle = calloc(1, sizeof(*handle));
-
-	if (!handle)
-		return NULL;
-	handle->next = server->handles;
-	handle->link = &server->handles;
-	if (handle->next)
-		handle->next->link = &handle->next;
-	server->handles = handle;
-	return handle;
-}
-
-static void handle_free(struct handle *handle)
-{
-	if (!handle)
-		return;
-	*handle->link = handle->next;
-	if (handle->next)
-		handle->next->link = handle->link;
-	free(handle->text);
-	free(handle);
-}
-SCOPED_DEFINE(struct handle *, handle_free);
-
 /* ---- names and attributes ------------------------------------------------------ */
-
-/* Each look at a write-only file gives another node, but stat() shows one inode number. */
-static ino_t inode_number(struct node node, mode_t mode)
-{
-	if ((mode & 0777) == 0200)
-		node.extra = 0;
-	return node_pack(node);
-}
 
 static void stat_fill(struct node node, const struct tree_stat *from, struct stat *ret)
 {
 	*ret = (struct stat){
-		.st_ino = inode_number(node, from->mode),
+		.st_ino = from->inode,
 		.st_mode = from->mode,
 		.st_nlink = S_ISDIR(from->mode) ? 2 : 1,
 		.st_uid = from->uid,
@@ -204,43 +153,15 @@ static void serve_statfs(fuse_req_t request, fuse_ino_t ino)
 
 /* ---- folders ------------------------------------------------------------------- */
 
-static void listing_add(void *arg, const char *name, struct node node)
-{
-	struct listing *listing = arg;
-	struct handle *handle = listing->handle;
-	struct tree_stat from;
-	struct stat st = { 0 };
-	size_t size = fuse_add_direntry(listing->request, NULL, 0, name, NULL, 0);
-	char *text;
-
-	if (tree_stat(host_of(listing->request), node, &from) == 0)
-		stat_fill(node, &from, &st);
-	text = realloc(handle->text, handle->length + size);
-	if (!text) {
-		listing->is_out_of_memory = true;
-		return;
-	}
-	handle->text = text;
-	fuse_add_direntry(listing->request, text + handle->length, size, name, &st,
-			  (off_t)(handle->length + size));
-	handle->length += size;
-}
-
 static void serve_opendir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *file)
 {
-	scoped(handle_free) struct handle *handle = handle_new(server_of(request));
-	struct listing listing = { .request = request, .handle = handle };
-	int r;
+	scoped(handle_free) struct handle *handle = handle_new(&server_of(request)->handles);
+	int r = -ENOMEM;
 
-	if (!handle) {
-		fuse_reply_err(request, ENOMEM);
-		return;
-	}
-	listing_add(&listing, ".", node_unpack(ino));
-	listing_add(&listing, "..", node_unpack(ino));
-	r = tree_list(host_of(request), node_unpack(ino), listing_add, &listing);
-	if (r < 0 || listing.is_out_of_memory) {
-		fuse_reply_err(request, r < 0 ? -r : ENOMEM);
+	if (handle)
+		r = handle_list(handle, request, host_of(request), node_unpack(ino));
+	if (r < 0) {
+		fuse_reply_err(request, -r);
 		return;
 	}
 	file->fh = (uintptr_t)handle;
@@ -248,19 +169,11 @@ static void serve_opendir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_i
 		(void)TAKE_PTR(handle);
 }
 
-/* offset is a place between two entries that an earlier answer gave. */
 static void serve_readdir(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
 			  struct fuse_file_info *file)
 {
-	const struct handle *handle = handle_of(file);
-	size_t start = (size_t)offset;
-
 	(void)ino;
-	if (offset < 0 || start >= handle->length)
-		fuse_reply_buf(request, NULL, 0);
-	else
-		fuse_reply_buf(request, handle->text + start,
-			       size < handle->length - start ? size : handle->length - start);
+	handle_reply(handle_of(file), request, size, offset);
 }
 
 static void serve_releasedir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *file)
@@ -293,7 +206,7 @@ static void open_undo(fuse_req_t request, struct node node)
 
 static void serve_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *file)
 {
-	scoped(handle_free) struct handle *handle = handle_new(server_of(request));
+	scoped(handle_free) struct handle *handle = handle_new(&server_of(request)->handles);
 	struct node node = node_unpack(ino);
 	int r;
 
@@ -322,41 +235,18 @@ static void serve_release(fuse_req_t request, fuse_ino_t ino, struct fuse_file_i
 }
 
 /* Like sysfs, a file is shown anew when it is read from its start. */
-static int handle_fill(struct host *host, struct node node, struct handle *handle)
-{
-	FILE *out;
-	int r;
-
-	free(handle->text);
-	handle->text = NULL;
-	handle->length = 0;
-	out = open_memstream(&handle->text, &handle->length);
-	if (!out)
-		return -ENOMEM;
-	r = tree_show(host, node, out);
-	return fclose(out) == 0 ? r : -ENOMEM;
-}
-
 static void serve_read(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
 		       struct fuse_file_info *file)
 {
 	struct handle *handle = handle_of(file);
-	size_t start = (size_t)offset;
-	int r;
+	int r = 0;
 
-	if (offset == 0 || !handle->text) {
-		r = handle_fill(host_of(request), node_unpack(ino), handle);
-		if (r < 0) {
-			handle->length = 0;
-			fuse_reply_err(request, -r);
-			return;
-		}
-	}
-	if (start >= handle->length)
-		fuse_reply_buf(request, NULL, 0);
+	if (offset == 0 || !handle->text)
+		r = handle_show(handle, host_of(request), node_unpack(ino));
+	if (r < 0)
+		fuse_reply_err(request, -r);
 	else
-		fuse_reply_buf(request, handle->text + start,
-			       size < handle->length - start ? size : handle->length - start);
+		handle_reply(handle, request, size, offset);
 }
 
 static void write_answer(fuse_req_t request, size_t length, int result)

@@ -37,7 +37,7 @@ struct node node_unpack(uint64_t number)
 static const struct tree_kind *kind_of(struct node node)
 {
 	static const struct tree_kind *const tables[] = { tree_top_kinds, tree_pci_kinds,
-							  tree_mdev_kinds };
+							  tree_function_kinds, tree_mdev_kinds };
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 		if (node.kind < KIND_COUNT && tables[i][node.kind].mode != 0)
@@ -79,7 +79,10 @@ int tree_stat(struct host *host, struct node node, struct tree_stat *ret)
 	if (!node_exists(host, node))
 		return -ENOENT;
 	entry = entry_of(node);
+	if (node_mode(node) == TREE_WO)
+		node.extra = 0;
 	*ret = (struct tree_stat){
+		.inode = node_pack(node),
 		.mode = node_mode(node),
 		.time = host->boot_time,
 		.is_fixed = kind_of(node)->is_fixed &&
@@ -123,6 +126,35 @@ static bool entry_is_there(const struct host *host, struct node parent,
 	return !entry->exists || entry->exists(host, parent);
 }
 
+/* Looks for a name among those that a kind lists. */
+struct search {
+	const char *name;
+	struct node *ret;
+	bool is_found;
+};
+
+static void search_emit(void *arg, const char *name, struct node node)
+{
+	struct search *search = arg;
+
+	if (strcmp(name, search->name) != 0)
+		return;
+	*search->ret = node;
+	search->is_found = true;
+}
+
+static bool object_find(struct host *host, struct node parent, const char *name, struct node *ret)
+{
+	const struct tree_kind *kind = kind_of(parent);
+	struct search search = { .name = name, .ret = ret };
+
+	if (kind->find)
+		return kind->find(host, parent, name, ret);
+	if (kind->list)
+		kind->list(host, parent, search_emit, &search);
+	return search.is_found;
+}
+
 int tree_lookup(struct host *host, struct node parent, const char *name, struct node *ret)
 {
 	const struct tree_kind *kind = kind_of(parent);
@@ -139,7 +171,7 @@ int tree_lookup(struct host *host, struct node parent, const char *name, struct 
 		*ret = entry_node(parent, i, &kind->entries[i]);
 		return 0;
 	}
-	return kind->find && kind->find(host, parent, name, ret) ? 0 : -ENOENT;
+	return object_find(host, parent, name, ret) ? 0 : -ENOENT;
 }
 
 int tree_list(struct host *host, struct node node, tree_emit_fn *emit, void *arg)

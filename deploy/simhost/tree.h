@@ -71,7 +71,8 @@ struct node {
 };
 
 struct tree_stat {
-	mode_t mode; /* with the type of file */
+	uint64_t inode; /* node_pack(), but one number for all nodes of a write-only file */
+	mode_t mode;	/* with the type of file */
 	uid_t uid;
 	gid_t gid;
 	time_t time;

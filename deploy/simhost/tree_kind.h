@@ -20,7 +20,10 @@ struct tree_entry {
 	tree_store_fn *store;	/* NULL: cannot be written */
 };
 
-/* Names that depend on the model are found and listed by functions. */
+/*
+ * Names that depend on the model are listed by a function. find() does for long listings what
+ * looking through them would do.
+ */
 struct tree_kind {
 	mode_t mode;
 	bool is_fixed; /* a node of this kind keeps its name for as long as the host lives */
@@ -43,9 +46,10 @@ struct tree_kind {
 /* Describe their kinds, KIND_COUNT long, the others empty. */
 extern const struct tree_kind tree_top_kinds[KIND_COUNT];
 extern const struct tree_kind tree_pci_kinds[KIND_COUNT];
+extern const struct tree_kind tree_function_kinds[KIND_COUNT];
 extern const struct tree_kind tree_mdev_kinds[KIND_COUNT];
 
-/* "1" runs it, "0" does nothing, all else is -EINVAL; as kstrtobool-like attributes take. */
+/* "0" or "1", with or without a line feed; all else is -EINVAL. */
 int tree_flag_parse(const struct tree_write *write, bool *ret);
 
 /* A write without its line feed. -EINVAL: empty, too long, or with a NUL inside. */

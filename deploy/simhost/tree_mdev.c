@@ -240,32 +240,12 @@ static void mdev_list(struct host *host, struct node node, tree_emit_fn *emit, v
 		     (struct node){ .kind = KIND_MDEV_VENDOR, .object = node.object });
 }
 
-static bool mdev_find(struct host *host, struct node node, const char *name, struct node *ret)
-{
-	if (!mdev_has_vendor_dir(host, node) ||
-	    strcmp(name, mdev_of(host, node)->parent->gpu->board->vendor_dir) != 0)
-		return false;
-	*ret = (struct node){ .kind = KIND_MDEV_VENDOR, .object = node.object };
-	return true;
-}
-
 static void mdev_vfio_list(struct host *host, struct node node, tree_emit_fn *emit, void *arg)
 {
 	char name[32];
 
 	snprintf(name, sizeof(name), "vfio%u", mdev_of(host, node)->vfio_number);
 	emit(arg, name, (struct node){ .kind = KIND_VFIO_DEVICE, .object = node.object });
-}
-
-static bool mdev_vfio_find(struct host *host, struct node node, const char *name, struct node *ret)
-{
-	char wanted[32];
-
-	snprintf(wanted, sizeof(wanted), "vfio%u", mdev_of(host, node)->vfio_number);
-	if (strcmp(name, wanted) != 0)
-		return false;
-	*ret = (struct node){ .kind = KIND_VFIO_DEVICE, .object = node.object };
-	return true;
 }
 
 /* ---- directories of links to vGPUs --------------------------------------------- */
@@ -358,19 +338,6 @@ static void mdev_drivers_list(struct host *host, struct node node, tree_emit_fn 
 		     (struct node){ .kind = KIND_MDEV_DRIVER, .object = i });
 }
 
-static bool mdev_drivers_find(struct host *host, struct node node, const char *name,
-			      struct node *ret)
-{
-	(void)node;
-	for (uint32_t i = 0; i < host->mdev_driver_count; i++) {
-		if (strcmp(host->mdev_drivers[i], name) != 0)
-			continue;
-		*ret = (struct node){ .kind = KIND_MDEV_DRIVER, .object = i };
-		return true;
-	}
-	return false;
-}
-
 const struct tree_kind tree_mdev_kinds[KIND_COUNT] = {
 	[KIND_TYPES] = { TREE_DIR, .exists = types_exist, .find = types_find, .list = types_list },
 	[KIND_TYPE] = { TREE_DIR, .exists = type_exists, TREE_ENTRIES(type_entries) },
@@ -379,16 +346,14 @@ const struct tree_kind tree_mdev_kinds[KIND_COUNT] = {
 	[KIND_TYPE_MDEV_LINK] = { TREE_LINK, .exists = mdev_is_live, .show = type_mdev_link },
 	[KIND_BUS_MDEV_DEVICES] = { TREE_DIR, .is_fixed = true, .find = mdevs_find,
 				    .list = mdevs_list },
-	[KIND_BUS_MDEV_DRIVERS] = { TREE_DIR, .is_fixed = true, .find = mdev_drivers_find,
-				    .list = mdev_drivers_list },
+	[KIND_BUS_MDEV_DRIVERS] = { TREE_DIR, .is_fixed = true, .list = mdev_drivers_list },
 	[KIND_MDEV_DRIVER] = { TREE_DIR, .is_fixed = true, .find = mdevs_find, .list = mdevs_list },
 	[KIND_MDEV_DRIVER_LINK] = { TREE_LINK, .exists = mdev_is_live, .show = deep_link },
 	[KIND_MDEV_LINK] = { TREE_LINK, .exists = mdev_is_live, .show = mdev_link },
 	[KIND_GROUP_MDEV_LINK] = { TREE_LINK, .exists = mdev_exists, .show = deep_link },
-	[KIND_MDEV] = { TREE_DIR, .exists = mdev_exists, .find = mdev_find, .list = mdev_list,
+	[KIND_MDEV] = { TREE_DIR, .exists = mdev_exists, .list = mdev_list,
 			TREE_ENTRIES(mdev_entries) },
 	[KIND_MDEV_VENDOR] = { TREE_DIR, .exists = mdev_is_live, TREE_ENTRIES(vendor_entries) },
-	[KIND_MDEV_VFIO] = { TREE_DIR, .exists = mdev_exists, .find = mdev_vfio_find,
-			     .list = mdev_vfio_list },
+	[KIND_MDEV_VFIO] = { TREE_DIR, .exists = mdev_exists, .list = mdev_vfio_list },
 	[KIND_VFIO_DEVICE] = { TREE_DIR },
 };
