@@ -7,9 +7,8 @@
 #include "driver.h"
 #include "group.h"
 
-#define FUNCTIONS_PER_GPU_MAX 129 /* the physical one and 128 VFs, or the audio function */
-#define VF_FIRST_OFFSET	      4	  /* NVIDIA: sriov_offset 4, sriov_stride 1 */
-#define AUDIO_DRIVER	      "snd_hda_intel"
+#define VF_FIRST_OFFSET 4 /* NVIDIA: sriov_offset 4, sriov_stride 1 */
+#define AUDIO_DRIVER	"snd_hda_intel"
 
 /* Buses that GPUs without a given address take, in this order: two sockets in turn. */
 static const uint8_t default_buses[] = {
@@ -174,7 +173,8 @@ int host_new(const struct spec *spec, const char *boards_dir, struct host **ret,
 	host->boards = calloc(spec->gpu_count, sizeof(*host->boards));
 	host->gpus = calloc(spec->gpu_count, sizeof(*host->gpus));
 	host->buses = calloc(spec->gpu_count, sizeof(*host->buses));
-	host->functions = calloc(spec->gpu_count * FUNCTIONS_PER_GPU_MAX, sizeof(*host->functions));
+	host->functions =
+		calloc(spec->gpu_count * HOST_GPU_FUNCTIONS_MAX, sizeof(*host->functions));
 	if (!host->boards || !host->gpus || !host->buses || !host->functions)
 		return err_sys(err, ENOMEM, "cannot make a host of %zu GPUs", spec->gpu_count);
 	host->boot_time = time(NULL);

@@ -21,12 +21,12 @@
 #include "board.h"
 #include "spec.h"
 
-#define HOST_PENDING	   1 /* beside 0 and -errno: the waiter will be called */
-#define HOST_UUID_SIZE	   37
-#define HOST_PARAMS_SIZE   1024 /* of vgpu_params */
-#define HOST_COMMAND_SIZE  16
-#define HOST_DRIVERS_MAX   16
-#define HOST_FUNCTIONS_MAX 65536
+#define HOST_PENDING	       1 /* beside 0 and -errno: the waiter will be called */
+#define HOST_UUID_SIZE	       37
+#define HOST_PARAMS_SIZE       1024 /* of vgpu_params */
+#define HOST_COMMAND_SIZE      16
+#define HOST_DRIVERS_MAX       16
+#define HOST_GPU_FUNCTIONS_MAX 129 /* of one GPU: the physical one and 128 virtual ones */
 
 /* Somebody whose write(2) is not over. Owned by the caller; done() is called once. */
 struct waiter {

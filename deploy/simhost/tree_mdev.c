@@ -9,6 +9,7 @@
 
 #define TYPE_BITS 8
 _Static_assert(BOARD_TYPES_MAX <= 1 << TYPE_BITS, "a type has 8 bits of a node's object");
+_Static_assert(SPEC_GPUS_MAX *HOST_GPU_FUNCTIONS_MAX <= 1 << 16, "a function has 16 bits");
 
 /* ---- types: object is function << 8 | type ------------------------------------- */
 
