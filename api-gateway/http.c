@@ -271,6 +271,8 @@ int exchange_stream_begin(struct exchange *exchange)
 
 int exchange_stream_write(struct exchange *exchange, const struct text *bytes)
 {
+	if (exchange->broken)
+		return -1;
 	if (bytes->incomplete ||
 	    mg_write(exchange->connection, bytes->bytes, bytes->length) < (int)bytes->length)
 		exchange->broken = true;
@@ -338,13 +340,13 @@ static int http_error(struct mg_connection *connection, int status, const char *
 	(void)message;
 	if (!err)
 		return 0;
-	if (status == 413)
-		err_set(err, ERR_MESSAGE_TOO_LARGE, "the request's head is larger than %d bytes",
-			HTTP_HEAD_BYTES_MAX);
-	else if (status == 505)
+	if (status == 505)
 		err_set(err, ERR_INVALID_ARGUMENT, "the HTTP version must be 1.0 or 1.1");
 	else
-		err_set(err, ERR_INVALID_ARGUMENT, "the request is not well-formed HTTP/1.1");
+		err_set(err, ERR_INVALID_ARGUMENT,
+			"the request is not well-formed HTTP/1.1, came too slowly, or its head is "
+			"larger than %d bytes",
+			HTTP_HEAD_BYTES_MAX);
 	response_set_problem(&response, err);
 	write_response(connection, &response, false, true);
 	response_done(&response);
