@@ -30,15 +30,23 @@ void tree_close(struct tree *tree)
 	tree->root = -1;
 }
 
-/* RESOLVE_NO_XDEV: a file system mounted inside the tree is no part of it. */
+/*
+ * RESOLVE_NO_XDEV: a file system mounted inside the tree is no part of it.
+ *
+ * EAGAIN: somebody on this machine renamed or mounted something while ".." in a link was being
+ * followed, and the kernel cannot tell whether that led out. Trying again is the answer.
+ */
 static int open_path(const struct tree *tree, int flags, const char *path)
 {
 	const struct open_how how = {
 		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
 	};
-	long fd = syscall(SYS_openat2, tree->root, path, &how, sizeof(how));
+	long fd;
 
+	do {
+		fd = syscall(SYS_openat2, tree->root, path, &how, sizeof(how));
+	} while (fd < 0 && errno == EAGAIN);
 	return fd < 0 ? -errno : (int)fd;
 }
 

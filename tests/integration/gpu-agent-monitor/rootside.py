@@ -117,13 +117,24 @@ def wait_for(condition, seconds=10):
     return bool(condition())
 
 
-def is_alive(pid):
-    """Alive, or at least not dead: a zombie is dead."""
+def stat_fields(pid):
+    """State and parent, or None."""
     try:
         with open(f"/proc/{pid}/stat") as f:
-            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+            return f.read().rsplit(")", 1)[1].split()
     except OSError:
-        return False
+        return None
+
+
+def is_alive(pid):
+    """Alive, or at least not dead: a zombie is dead."""
+    fields = stat_fields(pid)
+    return fields is not None and fields[0] not in "ZX"
+
+
+def parent_of(pid):
+    fields = stat_fields(pid)
+    return int(fields[1]) if fields else None
 
 
 # ---- the simulated host --------------------------------------------------------------
@@ -235,8 +246,9 @@ class Agent:
             return f.read()
 
     def children(self):
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as f:
-            return [int(p) for p in f.read().split()]
+        """By parent: /proc/PID/task/PID/children misses some while others end."""
+        return [int(p) for p in os.listdir("/proc") if p.isdigit() and
+                parent_of(p) == self.process.pid and is_alive(p)]
 
     def workers(self):
         return [p for p in self.children() if p != self.serve_pid]
@@ -266,7 +278,9 @@ class Agent:
         while True:
             data = worker.recv(4096)
             if len(data) == ctypes.sizeof(OpResult):
-                return OpResult.from_buffer_copy(data), records
+                result = OpResult.from_buffer_copy(data)
+                print("#", result.status, result.message.decode())
+                return result, records
             if len(data) != ctypes.sizeof(Record):
                 raise RuntimeError(f"the worker ended with {len(data)} bytes")
             records.append(Record.from_buffer_copy(data))
