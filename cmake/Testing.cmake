@@ -13,6 +13,6 @@ function(hypeman_test name)
 	if(HYPEMAN_SANITIZE MATCHES thread)
 		# Debian's libgrpc and its Abseil are not instrumented: only our code is watched.
 		set_tests_properties(${name} PROPERTIES
-			ENVIRONMENT TSAN_OPTIONS=ignore_noninstrumented_modules=1)
+			ENVIRONMENT TSAN_OPTIONS=halt_on_error=1:ignore_noninstrumented_modules=1)
 	endif()
 endfunction()

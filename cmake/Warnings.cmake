@@ -5,8 +5,10 @@ target_compile_definitions(hypeman_flags INTERFACE _GNU_SOURCE
 target_include_directories(hypeman_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(hypeman_flags INTERFACE
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
-	-Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef
-	-Wno-format-truncation -Wno-missing-field-initializers
+	-Wpointer-arith -Wwrite-strings -Wvla -Wformat=2 -Wundef
+	$<$<C_COMPILER_ID:GNU>:-Wcast-qual> # clang sees it in the macros of generated headers
+	$<$<C_COMPILER_ID:GNU>:-Wno-format-truncation>
+	-Wno-missing-field-initializers
 	$<$<BOOL:${HYPEMAN_WERROR}>:-Werror>
 	$<$<CONFIG:RelWithDebInfo>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong>)
 target_link_options(hypeman_flags INTERFACE

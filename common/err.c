@@ -14,6 +14,9 @@ static const struct err_reason_info reasons[ERR_REASON_COUNT] = {
 #undef REASON
 };
 
+static void start(struct err *err, enum err_reason reason, const char *format, va_list args)
+	__attribute__((format(printf, 3, 0)));
+
 /* By way of a copy: an argument may be a part of *err itself. */
 static void start(struct err *err, enum err_reason reason, const char *format, va_list args)
 {

@@ -32,6 +32,9 @@ static size_t escape(char *to, size_t size, const char *from)
 	return used;
 }
 
+static void print(int priority, const char *format, va_list args)
+	__attribute__((format(printf, 2, 0)));
+
 /* One write(2) a line, so that lines of threads and processes do not mix. */
 static void print(int priority, const char *format, va_list args)
 {
