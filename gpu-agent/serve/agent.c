@@ -115,16 +115,20 @@ static void fill_claims(const struct agent *agent, struct capacity_scope *scope)
 	}
 }
 
-static size_t fill_shunned(const struct agent *agent, struct capacity_scope *scope)
+static size_t fill_troubled(const struct agent *agent, struct capacity_scope *scope)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < agent->failure_count; i++) {
-		if (agent->failures[i].count < FAILURES_MAX)
+		const struct slot_failures *failures = &agent->failures[i];
+		struct troubled_slot *troubled = &scope->troubled[count];
+
+		if (failures->count == 0)
 			continue;
-		scope->shunned[count].slot = agent->failures[i].slot;
-		snprintf(scope->shunned[count].reason, sizeof(scope->shunned[count].reason),
-			 "the driver refused %u creates in a row", agent->failures[i].count);
+		troubled->slot = failures->slot;
+		troubled->shunned = failures->count >= FAILURES_MAX;
+		snprintf(troubled->reason, sizeof(troubled->reason),
+			 "the driver refused %u creates in a row", failures->count);
 		count++;
 	}
 	return count;
@@ -140,13 +144,13 @@ int agent_capacity_locked(struct agent *agent, struct capacity_scope *ret)
 
 	*ret = (struct capacity_scope){
 		.claims = calloc(agent->lease_count + 1, sizeof(*ret->claims)),
-		.shunned = calloc(agent->failure_count + 1, sizeof(*ret->shunned)),
+		.troubled = calloc(agent->failure_count + 1, sizeof(*ret->troubled)),
 	};
-	if (ret->claims && ret->shunned) {
+	if (ret->claims && ret->troubled) {
 		fill_claims(agent, ret);
-		input.shunned_count = fill_shunned(agent, ret);
+		input.troubled_count = fill_troubled(agent, ret);
 		input.claims = ret->claims;
-		input.shunned = ret->shunned;
+		input.troubled = ret->troubled;
 		r = capacity_init(&ret->capacity, &input);
 	}
 	if (r)
@@ -158,7 +162,7 @@ void capacity_scope_done(struct capacity_scope *scope)
 {
 	capacity_done(&scope->capacity);
 	free(scope->claims);
-	free(scope->shunned);
+	free(scope->troubled);
 	*scope = (struct capacity_scope){ 0 };
 }
 

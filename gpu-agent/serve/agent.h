@@ -116,7 +116,7 @@ void agent_touch_locked(struct agent *agent);
 struct capacity_scope {
 	struct capacity capacity;
 	struct claim *claims;
-	struct shunned_slot *shunned;
+	struct troubled_slot *troubled;
 };
 
 /* Valid until the lock is released. */

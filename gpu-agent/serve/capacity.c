@@ -55,16 +55,23 @@ static void add_claims(struct capacity *capacity, const struct capacity_input *i
 	}
 }
 
-static void add_shunned(struct capacity *capacity, const struct capacity_input *input)
+static void add_troubled(struct capacity *capacity, const struct capacity_input *input)
 {
 	const struct inventory *inventory = capacity->inventory;
 
-	for (size_t i = 0; i < input->shunned_count; i++) {
-		size_t slot = inventory_find_slot(inventory, input->shunned[i].slot);
+	for (size_t i = 0; i < inventory->slot_count; i++)
+		if (inventory->slots[i].incomplete && capacity->slots[i] == SLOT_FREE)
+			capacity->slots[i] = SLOT_SHUNNED;
+	for (size_t i = 0; i < input->troubled_count; i++) {
+		const struct troubled_slot *troubled = &input->troubled[i];
+		size_t slot = inventory_find_slot(inventory, troubled->slot);
 
 		if (slot == INVENTORY_NONE)
 			continue;
-		capacity->loads[inventory->slots[slot].gpu].shunned = &input->shunned[i];
+		capacity->doubtful[slot] = true;
+		if (!troubled->shunned)
+			continue;
+		capacity->loads[inventory->slots[slot].gpu].shunned = troubled;
 		if (capacity->slots[slot] == SLOT_FREE)
 			capacity->slots[slot] = SLOT_SHUNNED;
 	}
@@ -142,14 +149,15 @@ int capacity_init(struct capacity *capacity, const struct capacity_input *input)
 		.inventory = input->inventory,
 		.loads = calloc(input->inventory->gpu_count + 1, sizeof(*capacity->loads)),
 		.slots = calloc(input->inventory->slot_count + 1, sizeof(*capacity->slots)),
+		.doubtful = calloc(input->inventory->slot_count + 1, sizeof(*capacity->doubtful)),
 	};
-	if (!capacity->loads || !capacity->slots) {
+	if (!capacity->loads || !capacity->slots || !capacity->doubtful) {
 		capacity_done(capacity);
 		return -ENOMEM;
 	}
 	add_mdevs(capacity);
 	add_claims(capacity, input);
-	add_shunned(capacity, input);
+	add_troubled(capacity, input);
 	count_slots(capacity);
 	notice_mixed_sizes(capacity);
 	return 0;
@@ -159,6 +167,7 @@ void capacity_done(struct capacity *capacity)
 {
 	free(capacity->loads);
 	free(capacity->slots);
+	free(capacity->doubtful);
 	*capacity = (struct capacity){ 0 };
 }
 
@@ -252,7 +261,8 @@ struct room capacity_on_gpu(const struct capacity *capacity, size_t gpu, size_t 
 	int32_t framebuffer_mb = capacity->inventory->profiles[profile].framebuffer_mb;
 	struct offers offers = collect_offers(capacity, gpu, profile);
 	bool unknown = framebuffer_mb == OPS_UNKNOWN || offers.max_instance == OPS_UNKNOWN ||
-		       load->framebuffer_mb == OPS_UNKNOWN || load->sizes_mixed;
+		       load->framebuffer_mb == OPS_UNKNOWN || load->sizes_mixed ||
+		       capacity->inventory->gpus[gpu].incomplete;
 
 	if (capacity->inventory->gpus[gpu].barred)
 		return no_room(LIMIT_BARRED);

@@ -28,9 +28,10 @@ struct claim {
 	bool suspect;		/* the kernel is slow with it, or gave no answer */
 };
 
-/* A slot that is not to be used, whoever asks. */
-struct shunned_slot {
+/* A slot that gave trouble. */
+struct troubled_slot {
 	struct pci_addr slot;
+	bool shunned; /* not to be used, whoever asks; else only the last choice */
 	char reason[96];
 };
 
@@ -38,8 +39,8 @@ struct capacity_input {
 	const struct inventory *inventory;
 	const struct claim *claims;
 	size_t claim_count;
-	const struct shunned_slot *shunned;
-	size_t shunned_count;
+	const struct troubled_slot *troubled;
+	size_t troubled_count;
 };
 
 struct gpu_load {
@@ -50,7 +51,7 @@ struct gpu_load {
 	int32_t framebuffer_mb; /* of every vGPU on it; 0 without one; OPS_UNKNOWN */
 	bool sizes_mixed;	/* the host lets sizes mix: only the driver knows what fits */
 	bool suspect;
-	const struct shunned_slot *shunned; /* one of them, borrowed from the input; NULL */
+	const struct troubled_slot *shunned; /* one of them, borrowed from the input; NULL */
 };
 
 enum slot_state {
@@ -63,6 +64,7 @@ struct capacity {
 	const struct inventory *inventory; /* borrowed from the input */
 	struct gpu_load *loads;		   /* owned; one per GPU */
 	enum slot_state *slots;		   /* owned; one per slot */
+	bool *doubtful;			   /* owned; one per slot: free, but the last choice */
 };
 
 /* Why a GPU has room for no more. */

@@ -164,6 +164,7 @@ static int add_slots_of(struct inventory *inventory, size_t index, const struct 
 		slot->gpu = index;
 		slot->numa_node = pci->numa_node < 0 ? -1 : pci->numa_node;
 		slot->shared = !pci->is_virtual;
+		slot->incomplete = pci->incomplete;
 	}
 	gpu->slot_count = inventory->slot_count - gpu->first_slot;
 	if (gpu->slot_count)
@@ -337,10 +338,26 @@ static int add_mdev(struct inventory *inventory, const struct op_mdev *said,
 	return 0;
 }
 
+static int add_unreadable(struct inventory *inventory, const struct op_record *records,
+			  size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct pci_addr *address;
+
+		if (records[i].kind != OP_RECORD_PCI || !records[i].pci.incomplete)
+			continue;
+		address = APPEND(inventory->unreadable, inventory->unreadable_count);
+		if (!address)
+			return -ENOMEM;
+		*address = records[i].pci.address;
+	}
+	return 0;
+}
+
 static int fill(struct inventory *inventory, const struct op_record *records, size_t count,
 		const struct catalogue *catalogue)
 {
-	if (add_gpus(inventory, records, count))
+	if (add_gpus(inventory, records, count) || add_unreadable(inventory, records, count))
 		return -ENOMEM;
 	for (size_t i = 0; i < inventory->gpu_count; i++)
 		if (add_slots_of(inventory, i, records, count))
@@ -375,6 +392,7 @@ void inventory_free(struct inventory *inventory)
 	free(inventory->offers);
 	free(inventory->profiles);
 	free(inventory->mdevs);
+	free(inventory->unreadable);
 	free(inventory);
 }
 
@@ -458,6 +476,19 @@ const struct inventory_mdev *inventory_find_mdev(const struct inventory *invento
 	return NULL;
 }
 
+enum presence inventory_presence(const struct inventory *inventory, const char *uuid,
+				 struct pci_addr slot_address)
+{
+	const struct inventory_mdev *mdev = inventory_find_mdev(inventory, uuid);
+
+	if (mdev && same_address(inventory->slots[mdev->slot].address, slot_address))
+		return PRESENCE_PRESENT;
+	for (size_t i = 0; i < inventory->unreadable_count; i++)
+		if (same_address(inventory->unreadable[i], slot_address))
+			return PRESENCE_UNKNOWN;
+	return PRESENCE_ABSENT;
+}
+
 size_t inventory_find_slot(const struct inventory *inventory, struct pci_addr address)
 {
 	for (size_t i = 0; i < inventory->slot_count; i++)
@@ -499,5 +530,7 @@ bool inventory_equal(const struct inventory *a, const struct inventory *b)
 			   sizeof(*a->offers)) &&
 	       array_equal(a->profiles, a->profile_count, b->profiles, b->profile_count,
 			   sizeof(*a->profiles)) &&
-	       array_equal(a->mdevs, a->mdev_count, b->mdevs, b->mdev_count, sizeof(*a->mdevs));
+	       array_equal(a->mdevs, a->mdev_count, b->mdevs, b->mdev_count, sizeof(*a->mdevs)) &&
+	       array_equal(a->unreadable, a->unreadable_count, b->unreadable, b->unreadable_count,
+			   sizeof(*a->unreadable));
 }

@@ -49,6 +49,7 @@ struct inventory_slot {
 	size_t first_offer, offer_count;
 	int32_t numa_node; /* -1 */
 	bool shared;	   /* no virtual function: available_instances is a budget */
+	bool incomplete;   /* a read failed: what is on it is not known, nothing is offered */
 };
 
 struct inventory_offer {
@@ -83,6 +84,14 @@ struct inventory {
 	size_t profile_count;
 	struct inventory_mdev *mdevs;
 	size_t mdev_count;
+	struct pci_addr *unreadable; /* functions of which a read failed */
+	size_t unreadable_count;
+};
+
+enum presence {
+	PRESENCE_ABSENT,
+	PRESENCE_PRESENT,
+	PRESENCE_UNKNOWN, /* not seen where something could not be read */
 };
 
 /*
@@ -113,6 +122,9 @@ void inventory_mark_stale(struct inventory *inventory, struct pci_addr slot_addr
 
 const struct inventory_mdev *inventory_find_mdev(const struct inventory *inventory,
 						 const char *uuid);
+enum presence inventory_presence(const struct inventory *inventory, const char *uuid,
+				 struct pci_addr slot_address);
+
 /* Each an index or INVENTORY_NONE. The profile's name may be the short or the driver's one. */
 size_t inventory_find_slot(const struct inventory *inventory, struct pci_addr address);
 size_t inventory_find_profile(const struct inventory *inventory, const char *name);

@@ -304,8 +304,12 @@ static void run(struct monitor_client *client, const struct op_request *request,
 		return;
 	}
 	give_up_worker(client, reply.worker_id);
-	end(outcome, OUTCOME_UNKNOWN, "%s",
-	    r == -ETIMEDOUT ? "the kernel did not answer in time" : strerror(-r));
+	if (r == -ETIMEDOUT)
+		end(outcome, OUTCOME_UNKNOWN, "the kernel did not answer in time");
+	else if (r == -EPROTO)
+		end(outcome, OUTCOME_UNKNOWN, "the worker's answer is malformed or not whole");
+	else
+		end(outcome, OUTCOME_UNKNOWN, "no answer from the worker: %s", strerror(-r));
 }
 
 /* Scans have a worker of their own: they must go on while all writes hang. */

@@ -34,22 +34,33 @@ static size_t choose_gpu(const struct capacity *capacity, size_t profile)
 	return best.gpu;
 }
 
-/* The first free slot that offers the profile and where the driver does not refuse it. */
+static bool is_usable(const struct capacity *capacity, size_t slot, size_t profile)
+{
+	const struct inventory_slot *s = &capacity->inventory->slots[slot];
+	const struct inventory_offer *offer =
+		inventory_offer_of(capacity->inventory, slot, profile);
+
+	if (!offer || (!capacity->inventory->gpus[s->gpu].stale && offer->available == 0))
+		return false;
+	return capacity->slots[slot] == SLOT_FREE ||
+	       (s->shared && capacity->slots[slot] == SLOT_USED);
+}
+
+/* The first one where nothing failed lately, else the first one. */
 static size_t choose_slot(const struct capacity *capacity, size_t gpu, size_t profile)
 {
-	const struct inventory *inventory = capacity->inventory;
-	const struct inventory_gpu *g = &inventory->gpus[gpu];
+	const struct inventory_gpu *g = &capacity->inventory->gpus[gpu];
+	size_t last_choice = INVENTORY_NONE;
 
 	for (size_t s = g->first_slot; s < g->first_slot + g->slot_count; s++) {
-		const struct inventory_offer *offer = inventory_offer_of(inventory, s, profile);
-
-		if (!offer || (!g->stale && offer->available == 0))
+		if (!is_usable(capacity, s, profile))
 			continue;
-		if (capacity->slots[s] == SLOT_FREE ||
-		    (inventory->slots[s].shared && capacity->slots[s] == SLOT_USED))
+		if (!capacity->doubtful[s])
 			return s;
+		if (last_choice == INVENTORY_NONE)
+			last_choice = s;
 	}
-	return INVENTORY_NONE;
+	return last_choice;
 }
 
 static int refuse(const struct capacity *capacity, size_t profile, struct err *err)

@@ -9,21 +9,23 @@
 #include "common/log.h"
 #include "release.h"
 
-enum recovery_action recovery_decide(enum allocation_state state, bool device_exists, bool quiet)
+enum recovery_action recovery_decide(enum allocation_state state, enum presence device, bool quiet)
 {
+	if (device == PRESENCE_UNKNOWN)
+		return RECOVERY_KEEP;
 	switch (state) {
 	case ALLOCATION_CREATING:
-		if (device_exists)
+		if (device == PRESENCE_PRESENT)
 			return RECOVERY_UNDO;
 		return quiet ? RECOVERY_FORGET : RECOVERY_KEEP;
 	case ALLOCATION_READY:
-		return device_exists ? RECOVERY_KEEP : RECOVERY_CLOSE;
+		return device == PRESENCE_PRESENT ? RECOVERY_KEEP : RECOVERY_CLOSE;
 	case ALLOCATION_RELEASING:
-		return device_exists ? RECOVERY_RELEASE : RECOVERY_CLOSE;
+		return device == PRESENCE_PRESENT ? RECOVERY_RELEASE : RECOVERY_CLOSE;
 	case ALLOCATION_CLOSED:
-		return device_exists ? RECOVERY_RELEASE : RECOVERY_KEEP;
+		return device == PRESENCE_PRESENT ? RECOVERY_RELEASE : RECOVERY_KEEP;
 	case ALLOCATION_UNDONE:
-		return device_exists ? RECOVERY_UNDO : RECOVERY_KEEP;
+		return device == PRESENCE_PRESENT ? RECOVERY_UNDO : RECOVERY_KEEP;
 	}
 	return RECOVERY_KEEP;
 }
@@ -88,28 +90,22 @@ static void adopt_late_devices(struct agent *agent)
 
 /* ---- Leases ------------------------------------------------------------------------- */
 
-static bool device_exists(const struct agent *agent, const struct allocation *allocation)
-{
-	const struct inventory_mdev *mdev = inventory_find_mdev(agent->inventory, allocation->id);
-
-	return mdev &&
-	       pci_addr_compare(agent->inventory->slots[mdev->slot].address, allocation->slot) == 0;
-}
-
 /* The next lease to act on, made busy; NULL: none is left. */
 static struct lease *take_next_locked(struct agent *agent, uint64_t *after,
 				      enum recovery_action *ret_action)
 {
 	for (size_t i = 0; i < agent->lease_count; i++) {
 		struct lease *lease = agent->leases[i];
+		enum presence device;
 
 		if (lease->allocation.sequence <= *after || lease->busy ||
 		    lease->judged_from > agent->scans_published)
 			continue;
 		*after = lease->allocation.sequence;
-		*ret_action = recovery_decide(lease->allocation.state,
-					      device_exists(agent, &lease->allocation),
-					      agent->scan_was_quiet);
+		device = inventory_presence(agent->inventory, lease->allocation.id,
+					    lease->allocation.slot);
+		*ret_action =
+			recovery_decide(lease->allocation.state, device, agent->scan_was_quiet);
 		if (*ret_action == RECOVERY_KEEP)
 			continue;
 		lease_start_locked(lease);

@@ -14,6 +14,7 @@
  *   UNDONE      by root
  *   none        there     foreign: never touched
  *
+ * Where something could not be read, a device that was not seen counts as neither.
  * What a thread works on (a busy lease) is not looked at, and only a scan that began after
  * that work ended can tell what became of it.
  */
@@ -32,7 +33,7 @@ enum recovery_action {
 };
 
 /* Pure. quiet: no worker was stuck when the scan began. */
-enum recovery_action recovery_decide(enum allocation_state state, bool device_exists, bool quiet);
+enum recovery_action recovery_decide(enum allocation_state state, enum presence device, bool quiet);
 
 /* Judges everything that the last published scan can judge. */
 void recovery_run(struct agent *agent);
