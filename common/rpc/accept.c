@@ -30,7 +30,7 @@ struct acceptor {
 	struct rpc_server *server;
 	pthread_t thread;
 	int stop_fd;
-	int per_peer_max; /* an even share, so that no peer can shut another out */
+	int per_peer_max;
 	int count;
 	struct connection *connections; /* max_connections of them */
 	struct log_limit strangers, excess, exhaustion;
@@ -71,14 +71,20 @@ static struct server_peer *find_peer(struct rpc_server *server, uid_t uid)
 	return NULL;
 }
 
-/* Counts the connection as the peer's; false when it has as many as it may. */
+static bool has_room(const struct acceptor *acceptor, const struct server_peer *peer)
+{
+	return acceptor->count < acceptor->server->options.max_connections &&
+	       connections_of(acceptor, peer) < acceptor->per_peer_max;
+}
+
+/* Counts the connection as the peer's; false when there are as many as may be. */
 static bool admit(struct acceptor *acceptor, const struct server_peer *peer, int fd)
 {
 	struct stat st;
 
-	if (connections_of(acceptor, peer) >= acceptor->per_peer_max)
+	if (!has_room(acceptor, peer))
 		forget_closed(acceptor);
-	if (connections_of(acceptor, peer) >= acceptor->per_peer_max || fstat(fd, &st) < 0)
+	if (!has_room(acceptor, peer) || fstat(fd, &st) < 0)
 		return false;
 	acceptor->connections[acceptor->count++] = (struct connection){ fd, st.st_ino, peer };
 	return true;
@@ -103,8 +109,10 @@ static void take_connection(struct acceptor *acceptor, int take_fd)
 	}
 	if (!admit(acceptor, peer, fd)) {
 		if (log_limit_allows(&acceptor->excess))
-			log_warning("refused a connection of peer %s (pid %d): it has %d already",
-				    peer->who.name, who.pid, acceptor->per_peer_max);
+			log_warning(
+				"refused a connection of peer %s (pid %d): it has %d of %d open",
+				peer->who.name, who.pid, connections_of(acceptor, peer),
+				acceptor->count);
 		return;
 	}
 	none = grpc_insecure_server_credentials_create();
@@ -156,12 +164,11 @@ struct acceptor *acceptor_start(struct rpc_server *server, struct err *err)
 {
 	struct acceptor *acceptor = calloc(1, sizeof(*acceptor));
 	int max = server->options.max_connections;
-	int peers = (int)server->peer_count;
 	int r = -ENOMEM;
 
 	if (acceptor) {
 		acceptor->server = server;
-		acceptor->per_peer_max = peers > 1 && max > peers ? max / peers : max;
+		acceptor->per_peer_max = server_share(server, max);
 		acceptor->connections = calloc((size_t)max, sizeof(*acceptor->connections));
 		acceptor->stop_fd = eventfd(0, EFD_CLOEXEC);
 		if (acceptor->stop_fd < 0)

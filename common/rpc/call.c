@@ -160,16 +160,40 @@ static void refuse_role(struct rpc_call *call)
 	call_finish(call, &err);
 }
 
+/* Counts a job of the peer; false when it has as many as it may. */
+static bool take_place(struct server_peer *peer, bool is_long)
+{
+	struct rpc_server *server = peer->server;
+	const struct rpc_server_options *options = &server->options;
+	int limit = is_long ? options->long_calls : options->workers + options->queue;
+	int *jobs = is_long ? &peer->long_jobs : &peer->short_jobs;
+	bool ok;
+
+	pthread_mutex_lock(&server->lock);
+	ok = *jobs < server_share(server, limit);
+	*jobs += ok;
+	pthread_mutex_unlock(&server->lock);
+	return ok;
+}
+
+static void leave_place(struct server_peer *peer, bool is_long)
+{
+	pthread_mutex_lock(&peer->server->lock);
+	*(is_long ? &peer->long_jobs : &peer->short_jobs) -= 1;
+	pthread_mutex_unlock(&peer->server->lock);
+}
+
 static void give_to_pool(struct rpc_call *call)
 {
+	const bool is_long = call->method->flags & RPC_LONG;
 	struct pool *pool = call->server->pool;
-	int r;
+	bool ok = take_place(call->peer, is_long);
 
-	if (call->method->flags & RPC_LONG)
-		r = pool_add_long(pool, &call->job);
-	else
-		r = pool_add(pool, &call->job);
-	if (r)
+	if (ok && (is_long ? pool_add_long(pool, &call->job) : pool_add(pool, &call->job)) < 0) {
+		leave_place(call->peer, is_long);
+		ok = false;
+	}
+	if (!ok)
 		refuse(call, ERR_OVERLOADED, "the server has too many calls to do, try later");
 }
 
@@ -311,8 +335,10 @@ static void run_handler(struct pool_job *job)
 {
 	struct rpc_call *call = CORE_CONTAINER(job, struct rpc_call, job);
 	struct err err = { .reason = ERR_INTERNAL };
+	int r = run(call, &err);
 
-	call_finish(call, run(call, &err) ? &err : NULL);
+	leave_place(call->peer, call->method->flags & RPC_LONG);
+	call_finish(call, r ? &err : NULL);
 }
 
 /* Adds the operations that say how the call ended. Returns how many. */

@@ -10,15 +10,23 @@
 #include "common/scoped.h"
 
 #include "core.h"
+#include "log_limit.h"
 #include "poller.h"
 
-/* What gRPC calls an error is a peer's fault or ours, and reported to callers anyway. */
+/* What gRPC calls an error is often a peer's fault, and reported to callers anyway. */
 static void log_from_core(gpr_log_func_args *args)
 {
-	if (args->severity == GPR_LOG_SEVERITY_ERROR)
-		log_warning("gRPC: %s", args->message);
-	else
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct log_limit limit;
+
+	if (args->severity != GPR_LOG_SEVERITY_ERROR) {
 		log_debug("gRPC: %s", args->message);
+		return;
+	}
+	pthread_mutex_lock(&lock);
+	if (log_limit_allows(&limit))
+		log_warning("gRPC: %s", args->message);
+	pthread_mutex_unlock(&lock);
 }
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * For lines that a peer can cause as often as it likes: five in ten seconds, then none,
- * and the next one that is printed is preceded by how many were not. One thread.
+ * and the next one that is printed is preceded by how many were not. One thread at a time.
  */
 
 #ifndef COMMON_RPC_LOG_LIMIT_H

@@ -64,6 +64,7 @@ struct rpc_method {
 	unsigned flags;
 };
 
+/* Of each limit on calls and connections, one peer among several gets three quarters. */
 struct rpc_server_options {
 	int workers;	       /* default 16 */
 	int queue;	       /* calls that wait for a worker; default 256, then `overloaded` */

@@ -204,6 +204,13 @@ const struct method *server_find_method(const struct rpc_server *server, grpc_sl
 		       compare_slice);
 }
 
+int server_share(const struct rpc_server *server, int limit)
+{
+	if (server->peer_count < 2 || limit < 2)
+		return limit;
+	return limit * 3 / 4;
+}
+
 static void on_core_stopped(struct core_tag *tag, bool ok)
 {
 	struct server_peer *peer = CORE_CONTAINER(tag, struct server_peer, stopped);

@@ -36,7 +36,9 @@ struct server_peer {
 	struct rpc_peer who;
 	grpc_server *core;
 	struct core_tag stopped;
-	int slots; /* calls that wait to be matched; under the server's lock */
+	int slots;	/* calls that wait to be matched; under the server's lock, as below */
+	int short_jobs; /* given to the pool and not finished */
+	int long_jobs;
 };
 
 enum server_state {
@@ -73,6 +75,12 @@ struct rpc_server {
 	int running_cores;	  /* gRPC servers not yet shut down */
 	struct rpc_call *running; /* list of matched calls */
 };
+
+/*
+ * How much of a limit one peer may use: all of it when it is the only one, else three
+ * quarters, so that no peer can shut the others out.
+ */
+int server_share(const struct rpc_server *server, int limit);
 
 /* NULL when no service has it. The slice is the path as it came. */
 const struct method *server_find_method(const struct rpc_server *server, grpc_slice path);

@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
+#include "google/protobuf/empty.pb-c.h"
 
 #define NOBODY 65534u
 
@@ -131,41 +132,121 @@ static void user_that_is_no_peer_is_refused(void **state)
 	assert_int_equal(fixture_echo(stranger.fixture->channel, "others go on", &err), 0);
 }
 
+/* A server for us, for NOBODY as "second", and for uid 1 as "third" that has no role. */
+static struct fixture *new_with_three_peers(const struct rpc_server_options *options)
+{
+	const struct rpc_peer peers[] = {
+		{ .name = "tester", .uid = getuid(), .roles = ECHO_ROLE },
+		{ .name = "second", .uid = NOBODY, .roles = ECHO_ROLE },
+		{ .name = "third", .uid = 1 },
+	};
+	struct fixture *fixture = fixture_new(NULL);
+	struct err err;
+
+	fixture_stop_server(fixture, 0);
+	chmod(fixture->folder, 0755);
+	fixture->server = rpc_server_new(options);
+	assert_int_equal(echo_add(fixture->server, &fixture->echo, &err), 0);
+	for (size_t i = 0; i < sizeof(peers) / sizeof(peers[0]); i++)
+		assert_int_equal(rpc_server_add_peer(fixture->server, &peers[i], &err), 0);
+	assert_int_equal(rpc_server_listen_unix(fixture->server, fixture->path, 0666, &err), 0);
+	assert_int_equal(rpc_server_start(fixture->server, &err), 0);
+	return fixture;
+}
+
 static void each_user_is_known_by_its_own_name(void **state)
 {
-	struct rpc_peer peer = { .name = "second", .uid = NOBODY, .roles = ECHO_ROLE };
-	struct fixture *fixture = fixture_new(NULL);
-	struct stranger strangers[2] = { { .fixture = fixture, .uid = NOBODY },
-					 { .fixture = fixture, .uid = 1 } };
-	struct rpc_peer third = { .name = "third", .uid = 1 };
-	struct rpc_peer first = { .name = "tester", .uid = getuid(), .roles = ECHO_ROLE };
+	struct fixture *fixture;
 	struct err err;
 
 	(void)state;
-	if (getuid() != 0) {
-		fixture_free(fixture);
+	if (getuid() != 0)
 		skip();
-	}
-	fixture_stop_server(fixture, 0);
-	chmod(fixture->folder, 0755);
-	fixture->server = rpc_server_new(NULL);
-	assert_int_equal(echo_add(fixture->server, &fixture->echo, &err), 0);
-	assert_int_equal(rpc_server_add_peer(fixture->server, &first, &err), 0);
-	assert_int_equal(rpc_server_add_peer(fixture->server, &peer, &err), 0);
-	assert_int_equal(rpc_server_add_peer(fixture->server, &third, &err), 0);
-	assert_int_equal(rpc_server_listen_unix(fixture->server, fixture->path, 0666, &err), 0);
-	assert_int_equal(rpc_server_start(fixture->server, &err), 0);
-
+	fixture = new_with_three_peers(NULL);
 	for (int i = 0; i < 5; i++) {
+		struct stranger second = { .fixture = fixture, .uid = NOBODY };
+		struct stranger third = { .fixture = fixture, .uid = 1 };
+
 		assert_int_equal(fixture_echo(fixture->channel, "me", &err), 0);
-		run_as(&strangers[0]);
-		assert_int_equal(strangers[0].result, 0);
-		assert_string_equal(strangers[0].peer, "second");
-		run_as(&strangers[1]);
-		assert_int_equal(strangers[1].result, -1);
-		assert_int_equal(strangers[1].err.reason, ERR_FORBIDDEN);
-		assert_non_null(strstr(strangers[1].err.message, "peer third may not call"));
+		run_as(&second);
+		assert_int_equal(second.result, 0);
+		assert_string_equal(second.peer, "second");
+		run_as(&third);
+		assert_int_equal(third.result, -1);
+		assert_int_equal(third.err.reason, ERR_FORBIDDEN);
+		assert_non_null(strstr(third.err.message, "peer third may not call"));
 	}
+	fixture_free(fixture);
+}
+
+/* Opens as many Hold calls as it can, and leaves them open. */
+struct holder {
+	struct rpc_channel *channel;
+	struct rpc_stream *streams[8];
+	int held;
+	struct err err; /* why there were no more */
+};
+
+static void hold(struct holder *holder)
+{
+	Google__Protobuf__Empty empty = GOOGLE__PROTOBUF__EMPTY__INIT;
+
+	for (;; holder->held++) {
+		ProtobufCMessage *message = NULL;
+		struct rpc_stream *stream;
+
+		stream = rpc_stream_open(holder->channel, ECHO, ECHO_HOLD, NULL, &holder->err);
+		if (!stream)
+			return;
+		rpc_stream_send(stream, &empty.base);
+		if (rpc_stream_receive(stream, &message) != 1) {
+			rpc_stream_finish(stream, &holder->err);
+			return;
+		}
+		protobuf_c_message_free_unpacked(message, NULL);
+		holder->streams[holder->held] = stream;
+	}
+}
+
+static void *hold_as_nobody(void *holder)
+{
+	syscall(SYS_setresuid, NOBODY, NOBODY, 0);
+	hold(holder);
+	syscall(SYS_setresuid, 0, 0, 0);
+	return NULL;
+}
+
+static void release(struct holder *holder)
+{
+	struct err err;
+
+	while (holder->held > 0)
+		rpc_stream_finish(holder->streams[--holder->held], &err);
+	rpc_channel_free(holder->channel);
+}
+
+static void one_peer_cannot_take_every_place(void **state)
+{
+	const struct rpc_server_options options = { .long_calls = 4 };
+	struct fixture *fixture;
+	struct holder greedy = { 0 }, other = { 0 };
+	pthread_t thread;
+
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	fixture = new_with_three_peers(&options);
+	greedy.channel = rpc_channel_new(fixture->path, (uid_t)-1);
+	other.channel = rpc_channel_new(fixture->path, (uid_t)-1);
+	pthread_create(&thread, NULL, hold_as_nobody, &greedy);
+	pthread_join(thread, NULL);
+	assert_int_equal(greedy.held, 3);
+	assert_int_equal(greedy.err.reason, ERR_OVERLOADED);
+	hold(&other);
+	assert_int_equal(other.held, 1);
+	assert_int_equal(other.err.reason, ERR_OVERLOADED);
+	release(&greedy);
+	release(&other);
 	fixture_free(fixture);
 }
 
@@ -373,6 +454,7 @@ int main(void)
 		WITH_SERVER(server_of_the_wrong_user_is_refused),
 		WITH_SERVER(user_that_is_no_peer_is_refused),
 		cmocka_unit_test(each_user_is_known_by_its_own_name),
+		cmocka_unit_test(one_peer_cannot_take_every_place),
 		cmocka_unit_test(connections_are_counted_as_long_as_they_last),
 		WITH_SERVER(server_recovers_from_want_of_descriptors),
 		WITH_NAMES(stale_socket_is_replaced),
