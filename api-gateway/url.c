@@ -23,6 +23,8 @@ static int decode(const char *from, size_t length, bool plus_is_space, char *to,
 {
 	size_t used = 0;
 
+	if (size == 0)
+		return -E2BIG;
 	for (size_t i = 0; i < length; i++) {
 		unsigned char c = (unsigned char)from[i];
 
