@@ -4,9 +4,16 @@
  * ids, mkfs.erofs makes one read-only disk per image digest. A disk is shared by all
  * instances of that digest and never changes.
  *
- * Store layout under its directory: disks/<digest>.erofs and disks/<digest>.json (both
- * appear by rename when whole), oci/ (layout shared by pulls), work/<pid>-... (removed at
- * start: left by a process that was killed).
+ * Store layout under its directory, which it makes:
+ *   disks/<digest>.erofs  the disk; there only when whole
+ *   disks/<digest>.json   the image's config, as the registry has it
+ *   refs/<reference>      a link whose target is the digest that the reference last had;
+ *                         "/" in the reference is written as "+"
+ *   work/<pid>-XXXXXX/    one pull: OCI layout, unpacked files. Removed when the pull ends,
+ *                         or at the next start when instance-svc was killed
+ *
+ * Our user needs a range of 65536 ids in /etc/subuid and /etc/subgid. Owners from 65536 up
+ * are refused; device nodes in images become empty files.
  */
 
 #ifndef INSTANCE_SVC_IMAGE_H
@@ -38,14 +45,14 @@ void image_free(struct image *image);
 SCOPED_DEFINE(struct image *, image_free);
 
 struct image_store_options {
-	const char *directory;	   /* exists, owned by us */
+	const char *directory;	     /* exists, owned by us; one store uses it at a time */
 	const char *registries_conf; /* NULL: the host's own */
-	const char *policy_json;   /* NULL: accept as skopeo's --insecure-policy does */
-	const char *auth_file;	   /* NULL: none */
-	unsigned concurrent_pulls; /* 0: 2 */
+	const char *policy_json;     /* NULL: accept as skopeo's --insecure-policy does */
+	const char *auth_file;	     /* NULL: none */
+	unsigned concurrent_pulls;   /* 0: 2 */
 };
 
-/* Removes what an interrupted pull left. */
+/* Removes what an interrupted pull left. The options' texts are copied. */
 int image_store_open(const struct image_store_options *options, struct image_store **ret,
 		     struct err *err);
 void image_store_close(struct image_store *store); /* no pull is running; NULL is fine */
@@ -58,9 +65,14 @@ void image_store_close(struct image_store *store); /* no pull is running; NULL i
 int image_reference_normalize(const char *text, const char *field, char **ret, struct err *err);
 
 /*
- * The image of a normalized reference, pulled if it is missing. Blocks; callers of the same
- * reference share one pull. Gives up soon after *cancelled becomes true (checked from
- * another thread's writes; killed children leave nothing behind): ERR_CANCELLED.
+ * The image of a normalized reference, pulled if it is missing. A tag is looked up in its
+ * registry each time; when that is down, the digest that the tag last had is used, with a
+ * warning in the log. Blocks; callers that need the same digest share one pull, which ends
+ * when all of them gave up. Gives up soon after *cancelled becomes true (checked from
+ * another thread's writes; killed children leave nothing behind): ERR_CANCELLED. Other
+ * reasons: ERR_NOT_FOUND, ERR_UNAVAILABLE (the registry), ERR_FAILED_PRECONDITION (wrong
+ * architecture, digest mismatch, credentials, no subordinate ids), ERR_INSUFFICIENT_CAPACITY
+ * (disk full); the message names the step.
  */
 int image_store_get(struct image_store *store, const char *reference,
 		    const volatile bool *cancelled, struct image **ret, struct err *err);
@@ -68,7 +80,7 @@ int image_store_get(struct image_store *store, const char *reference,
 /* Bytes on disk. */
 struct image_usage {
 	uint64_t disks_bytes;
-	uint64_t oci_cache_bytes;
+	uint64_t oci_cache_bytes; /* layouts of pulls in progress: none is kept */
 };
 void image_store_usage(struct image_store *store, struct image_usage *ret);
 
