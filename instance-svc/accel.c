@@ -41,7 +41,7 @@ static int boot(const char *kernel, const char *initramfs, const volatile bool *
 		"-display",
 		"none",
 		"-machine",
-		"q35,usb=off,vmport=off,graphics=off",
+		"q35,usb=off,vmport=off",
 		"-accel",
 		"kvm",
 		"-cpu",
