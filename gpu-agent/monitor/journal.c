@@ -267,21 +267,23 @@ static int append_locked(const struct journal *journal, const struct journal_ent
 	return 0;
 }
 
-int journal_begin(struct journal *journal, const struct journal_entry *entry, struct err *err)
+int journal_begin(struct journal *journal, struct journal_entry *entry, struct err *err)
 {
 	scoped_fd int lock = -1;
-	struct journal_entry intent = *entry;
 	struct journal_entries entries;
+	int r = writer_self(&entry->writer);
 	bool known;
 
-	intent.state = JOURNAL_INTENT;
+	if (r < 0)
+		return err_sys(err, r, "cannot tell who this process is");
+	entry->state = JOURNAL_INTENT;
 	if (lock_open(journal, &lock, err) < 0 || load_locked(journal, &entries, err) < 0)
 		return -1;
 	known = journal_entries_find(&entries, entry->uuid) != NULL;
 	journal_entries_done(&entries);
 	if (known)
 		return 1;
-	return append_locked(journal, &intent, err);
+	return append_locked(journal, entry, err);
 }
 
 int journal_append(struct journal *journal, const struct journal_entry *entry,

@@ -8,7 +8,8 @@
  *   failed    the kernel refused; there is no such device of ours
  *   removed   the device is gone
  *
- * An intent counts as ours: its writer may have been killed after the kernel acted.
+ * An intent counts as ours: its writer may have been killed after the kernel acted (settle.h
+ * finds out).
  * Devices do not outlive a boot, so records of another boot mean nothing.
  *
  * The file holds a line a record, each with a checksum: a line that was torn by a crash is
@@ -28,6 +29,7 @@
 #include "common/err.h"
 #include "common/pci_addr.h"
 #include "gpu-agent/ops.h"
+#include "writer.h"
 
 enum journal_state {
 	JOURNAL_INTENT = 1,
@@ -40,6 +42,7 @@ struct journal_entry {
 	char uuid[OPS_UUID_SIZE];
 	char type[OPS_TYPE_MAX];
 	struct pci_addr parent;
+	struct writer writer;	  /* of the intent */
 	enum journal_state state; /* JOURNAL_INTENT or JOURNAL_CREATED in what is delivered */
 };
 
@@ -76,8 +79,11 @@ const struct journal_entry *journal_entries_find(const struct journal_entries *e
 int journal_find(struct journal *journal, const char *uuid, struct journal_entry *ret,
 		 struct err *err);
 
-/* On disk when this returns 0; 1: the UUID has an entry already, nothing was written. */
-int journal_begin(struct journal *journal, const struct journal_entry *entry, struct err *err);
+/*
+ * The caller's intent, on disk when this returns 0; 1: the UUID has an entry already, nothing
+ * was written. Fills entry's writer and state.
+ */
+int journal_begin(struct journal *journal, struct journal_entry *entry, struct err *err);
 
 /* On disk when this returns. state: JOURNAL_CREATED, JOURNAL_FAILED or JOURNAL_REMOVED. */
 int journal_append(struct journal *journal, const struct journal_entry *entry,

@@ -32,8 +32,9 @@ static uint32_t checksum(const char *data, size_t length)
 size_t journal_line_format(const struct journal_entry *entry, const char *boot,
 			   char line[static JOURNAL_LINE_MAX])
 {
-	int used = snprintf(line, JOURNAL_LINE_MAX, "%s %s %s %s %s", state_words[entry->state],
-			    boot, entry->uuid, PCI_STR(entry->parent), entry->type);
+	int used = snprintf(line, JOURNAL_LINE_MAX, "%s %s %s %s %s %" PRId32 "-%" PRIu64,
+			    state_words[entry->state], boot, entry->uuid, PCI_STR(entry->parent),
+			    entry->type, entry->writer.pid, entry->writer.start);
 
 	used += snprintf(line + used, JOURNAL_LINE_MAX - (size_t)used, " %08" PRIx32 "\n",
 			 checksum(line, (size_t)used));
@@ -66,21 +67,22 @@ int journal_line_parse(const char *line, size_t length, struct journal_entry *re
 {
 	struct journal_entry entry = { 0 };
 	char text[JOURNAL_LINE_MAX], again[JOURNAL_LINE_MAX];
-	char *words[6];
+	char *words[7];
 	size_t written;
 
 	if (length + 1 >= sizeof(text) || memchr(line, '\0', length))
 		return -EBADMSG;
 	memcpy(text, line, length);
 	text[length] = '\0';
-	if (split(text, words, 6) < 0 || parse_state(words[0], &entry.state) < 0 ||
+	if (split(text, words, 7) < 0 || parse_state(words[0], &entry.state) < 0 ||
 	    !uuid_text_is_valid(words[1]) || !uuid_text_is_valid(words[2]) ||
-	    pci_addr_parse(words[3], &entry.parent) < 0 || strlen(words[4]) >= OPS_TYPE_MAX)
+	    pci_addr_parse(words[3], &entry.parent) < 0 || strlen(words[4]) >= OPS_TYPE_MAX ||
+	    sscanf(words[5], "%" SCNd32 "-%" SCNu64, &entry.writer.pid, &entry.writer.start) != 2)
 		return -EBADMSG;
 	strcpy(entry.uuid, words[2]);
 	strcpy(entry.type, words[4]);
 
-	/* The checksum is checked by writing the line again. */
+	/* Writing the line again checks the checksum, and the numbers' form. */
 	written = journal_line_format(&entry, words[1], again);
 	if (written != length + 1 || memcmp(again, line, length) != 0)
 		return -EBADMSG;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One line of the journal: "<state> <boot id> <uuid> <parent> <type> <crc32>\n". Pure.
+ * One line of the journal: "<state> <boot id> <uuid> <parent> <type> <pid>-<start> <crc32>\n".
+ * Pure.
  */
 
 #ifndef GPU_AGENT_MONITOR_JOURNAL_LINE_H

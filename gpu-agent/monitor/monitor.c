@@ -175,7 +175,7 @@ static bool may_restart(const struct monitor *monitor, int64_t now)
 
 	if (waited < monitor->restart_delay_ms)
 		return false;
-	return workers_count(&monitor->workers) == 0 || waited >= WORKERS_STOP_MS;
+	return workers_are_idle(&monitor->workers) || waited >= WORKERS_STOP_MS;
 }
 
 static void serve_start(struct monitor *monitor)
@@ -216,7 +216,7 @@ static void reap(struct monitor *monitor)
 		if (pid == monitor->serve.pid)
 			serve_ended(monitor, status);
 		else
-			workers_reap(&monitor->workers, pid);
+			workers_reap(&monitor->workers, monitor->settings, pid, status);
 	}
 }
 
@@ -247,7 +247,7 @@ static bool is_done(const struct monitor *monitor)
 {
 	if (!monitor->stopping || monitor->serve.pid != 0)
 		return false;
-	return workers_count(&monitor->workers) == 0 ||
+	return workers_are_idle(&monitor->workers) ||
 	       now_ms() - monitor->serve_ended_ms >= WORKERS_STOP_MS;
 }
 

@@ -79,7 +79,7 @@ become_serve(const struct settings *settings, char **argv, pid_t monitor, int so
 
 	if (privilege_become(settings->serve_uid, settings->serve_gid, &err) < 0)
 		die(argv[0], &err);
-	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != monitor)
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != monitor)
 		_exit(127);
 	if (dup2(socket, OPS_SERVE_FD) < 0 || close_range(OPS_SERVE_FD + 1, ~0U, 0) < 0) {
 		err_sys(&err, errno, "cannot pass its socket");

@@ -50,7 +50,8 @@ static int open_path(const struct tree *tree, int flags, const char *path)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-static int open_format(const struct tree *tree, int flags, const char *format, va_list args)
+static int __attribute__((format(printf, 3, 0)))
+open_format(const struct tree *tree, int flags, const char *format, va_list args)
 {
 	char path[TREE_PATH_MAX];
 	int length = vsnprintf(path, sizeof(path), format, args);

@@ -15,6 +15,7 @@
 #include "job.h"
 #include "privilege.h"
 #include "request.h"
+#include "settle.h"
 
 /* Everything that serve can have done. What is not here does not exist. */
 static const struct operation {
@@ -104,15 +105,37 @@ void worker_serve(const struct settings *settings, pid_t monitor, int socket)
 	_exit(0);
 }
 
-void worker_prepare(const struct settings *settings, pid_t monitor)
+static int tidy(const struct settings *settings, bool compact, struct err *err)
 {
 	struct job job = { .host = HOST_CLOSED, .journal = JOURNAL_CLOSED };
+
+	if (open_all(settings, &job, err) < 0 || privilege_keep(PRIVILEGE_NONE, err) < 0 ||
+	    settle_run(&job.host, &job.journal, err) < 0)
+		return -1;
+	return compact ? journal_compact(&job.journal, err) : 0;
+}
+
+static void __attribute__((noreturn))
+tidy_and_end(const struct settings *settings, pid_t monitor, bool compact)
+{
 	struct err err;
 
 	bind_to(monitor);
-	if (open_all(settings, &job, &err) < 0 || journal_compact(&job.journal, &err) < 0) {
+	if (close_range(OPS_SERVE_FD, ~0U, 0) < 0)
+		_exit(1);
+	if (tidy(settings, compact, &err) < 0) {
 		log_error("%s", err.message);
 		_exit(1);
 	}
 	_exit(0);
+}
+
+void worker_settle(const struct settings *settings, pid_t monitor)
+{
+	tidy_and_end(settings, monitor, false);
+}
+
+void worker_prepare(const struct settings *settings, pid_t monitor)
+{
+	tidy_and_end(settings, monitor, true);
 }

@@ -12,11 +12,14 @@
 
 #include "settings.h"
 
-/* Both run in the forked child and do not return. monitor: the parent's pid. */
+/* Runs in the forked child and does not return, as the others. monitor: the parent's pid. */
 void worker_serve(const struct settings *settings, pid_t monitor, int socket)
 	__attribute__((noreturn));
 
-/* Looks whether the host and the journal can be used, and compacts the journal. */
+/* A worker was killed: settle.h. Does not return either. */
+void worker_settle(const struct settings *settings, pid_t monitor) __attribute__((noreturn));
+
+/* Looks whether the host and the journal can be used, and tidies the journal. */
 void worker_prepare(const struct settings *settings, pid_t monitor) __attribute__((noreturn));
 
 #endif

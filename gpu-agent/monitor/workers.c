@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -114,12 +115,35 @@ void workers_give_up_all(struct workers *workers)
 		give_up(&workers->slots[i]);
 }
 
-bool workers_reap(struct workers *workers, pid_t pid)
+static void start_settler(struct workers *workers, const struct settings *settings)
+{
+	pid_t monitor = getpid(), pid = fork();
+
+	if (pid == 0)
+		worker_settle(settings, monitor);
+	if (pid < 0) {
+		log_error("cannot fork: %s", strerror(errno)); /* the next reap tries again */
+		return;
+	}
+	workers->settler = pid;
+	workers->unsettled = false;
+}
+
+void workers_reap(struct workers *workers, const struct settings *settings, pid_t pid, int status)
 {
 	struct worker_slot *slot = find_pid(workers, pid);
 
-	if (!slot)
-		return false;
-	*slot = (struct worker_slot){ 0 };
-	return true;
+	if (pid == workers->settler)
+		workers->settler = 0;
+	if (slot) {
+		*slot = (struct worker_slot){ 0 };
+		workers->unsettled |= WIFSIGNALED(status);
+	}
+	if (workers->unsettled && workers->settler == 0)
+		start_settler(workers, settings);
+}
+
+bool workers_are_idle(const struct workers *workers)
+{
+	return workers_count(workers) == 0 && workers->settler == 0;
 }

@@ -3,7 +3,8 @@
  * The monitor's account of its workers.
  *
  * A worker that was given up is killed; until the kernel lets it die (state D) it counts as
- * stuck. The account bounds both.
+ * stuck. The account bounds both. When one has died so, another process finds out what it
+ * left behind (settle.h), one such process at a time.
  */
 
 #ifndef GPU_AGENT_MONITOR_WORKERS_H
@@ -23,6 +24,8 @@ struct workers {
 		uint64_t id;
 		bool given_up;
 	} slots[OPS_WORKERS_MAX];
+	pid_t settler;	/* 0: none runs */
+	bool unsettled; /* a worker was killed since it was started */
 };
 
 /* Forks a worker. Fills reply; the descriptor for serve (the caller closes it), or -1. */
@@ -33,9 +36,11 @@ int workers_start(struct workers *workers, const struct settings *settings,
 void workers_give_up(struct workers *workers, uint64_t id);
 void workers_give_up_all(struct workers *workers);
 
-/* A child has ended. false: it was no worker. */
-bool workers_reap(struct workers *workers, pid_t pid);
+/* A child has ended, status as from waitpid(). */
+void workers_reap(struct workers *workers, const struct settings *settings, pid_t pid, int status);
 
+/* Nothing that was begun can change the host or the journal any more. */
+bool workers_are_idle(const struct workers *workers);
 size_t workers_count(const struct workers *workers);
 size_t workers_stuck(const struct workers *workers);
 

@@ -174,12 +174,16 @@ class Host:
     def has(self, mdev_uuid):
         return os.path.exists(self.path("sys/bus/mdev/devices/" + mdev_uuid))
 
-    def create_foreign(self, parent, mdev_type):
-        name = str(uuid.uuid4())
+    def create_foreign(self, parent, mdev_type, name=None):
+        name = name or str(uuid.uuid4())
         with open(self.path(f"sys/bus/pci/devices/{parent}/mdev_supported_types/{mdev_type}"
                             "/create"), "w") as f:
             f.write(name)
         return name
+
+    def remove_foreign(self, mdev_uuid):
+        with open(self.path(f"sys/bus/mdev/devices/{mdev_uuid}/remove"), "w") as f:
+            f.write("1")
 
     def node(self, mdev_uuid):
         link = os.readlink(self.path(f"sys/bus/mdev/devices/{mdev_uuid}/iommu_group"))
@@ -246,12 +250,22 @@ class Agent:
             return f.read()
 
     def children(self):
-        """By parent: /proc/PID/task/PID/children misses some while others end."""
+        """Those not reaped yet too. /proc/PID/task/PID/children misses some while others end."""
         return [int(p) for p in os.listdir("/proc") if p.isdigit() and
-                parent_of(p) == self.process.pid and is_alive(p)]
+                parent_of(p) == self.process.pid]
 
     def workers(self):
         return [p for p in self.children() if p != self.serve_pid]
+
+    def wait_for_workers(self):
+        """Until all have ended, and what they left has been looked at."""
+        def are_gone():
+            return wait_for(lambda: not self.workers())
+
+        if not are_gone():
+            return False
+        self.start_worker()[1].close()  # answered after the monitor is done with the dead
+        return are_gone()
 
     def ask(self, kind, worker_id=0, packet=None):
         self.socket.send(packet if packet is not None else

@@ -13,7 +13,11 @@
 
 static struct journal_entry entry(const char *uuid)
 {
-	struct journal_entry e = { .type = "nvidia-1147", .parent = { 0x10000, 0x41, 0, 4 } };
+	struct journal_entry e = {
+		.type = "nvidia-1147",
+		.parent = { 0x10000, 0x41, 0, 4 },
+		.writer = { INT32_MAX, UINT64_MAX },
+	};
 
 	strcpy(e.uuid, uuid);
 	return e;
@@ -85,6 +89,8 @@ static void what_was_written_is_read_back(void **state)
 	assert_string_equal(found.uuid, UUID_A);
 	assert_string_equal(found.type, "nvidia-1147");
 	assert_string_equal(PCI_STR(found.parent), "10000:41:00.4");
+	assert_int_equal(found.writer.pid, getpid());
+	assert_true(writer_is_alive(found.writer));
 	journal_close(&journal);
 }
 
@@ -289,9 +295,10 @@ static void a_line_is_only_what_we_write(void **state)
 	static const char *const refused[] = {
 		"",
 		"intent",
+		"intent " FIXTURE_BOOT " " UUID_A " 0000:41:00.4 nvidia-1 12-34 00000000",
+		"intent  " FIXTURE_BOOT " " UUID_A " 0000:41:00.4 nvidia-1 12-34 00000000",
+		"intend " FIXTURE_BOOT " " UUID_A " 0000:41:00.4 nvidia-1 12-34 00000000",
 		"intent " FIXTURE_BOOT " " UUID_A " 0000:41:00.4 nvidia-1 00000000",
-		"intent  " FIXTURE_BOOT " " UUID_A " 0000:41:00.4 nvidia-1 00000000",
-		"intend " FIXTURE_BOOT " " UUID_A " 0000:41:00.4 nvidia-1 00000000",
 	};
 	struct journal_entry e = entry(UUID_A), again;
 	char line[JOURNAL_LINE_MAX], boot[37];
@@ -307,6 +314,8 @@ static void a_line_is_only_what_we_write(void **state)
 	assert_int_equal(journal_line_parse(line, length - 1, &again, boot), 0);
 	assert_int_equal(again.state, JOURNAL_FAILED);
 	assert_string_equal(again.type, e.type);
+	assert_int_equal(again.writer.pid, INT32_MAX);
+	assert_true(again.writer.start == UINT64_MAX);
 	assert_string_equal(boot, FIXTURE_BOOT);
 	assert_int_not_equal(journal_line_parse(line, length, &again, boot), 0);
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "fixture.h"
+#include "gpu-agent/monitor/settle.h"
 
 #define PF     "0000:e8:00.0"
 #define VF     "0000:e8:00.4"
@@ -378,6 +379,68 @@ static void a_holder_is_named(void **state)
 	assert_string_equal(answer.records[0].holder.command, "test_gpu_agent_");
 }
 
+/* ---- what killed workers left ------------------------------------------------------ */
+
+/* An intent whose writer is dead when this returns. */
+static void leave_intent(struct fixture *fixture)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		add_to_journal(fixture, JOURNAL_INTENT);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	assert_int_equal(status, 0);
+	assert_int_equal(journal_state(fixture), JOURNAL_INTENT);
+}
+
+static void settle(struct fixture *fixture)
+{
+	struct err err;
+	struct job job;
+
+	fixture_job(fixture, &policy, &job);
+	assert_int_equal(settle_run(&job.host, &job.journal, &err), 0);
+	fixture_job_done(&job);
+}
+
+static void what_a_killed_worker_did_not_create_is_nobodys(void **state)
+{
+	struct op_request r = request(OP_REMOVE_MDEV);
+
+	leave_intent(*state);
+	settle(*state);
+	assert_int_equal(journal_state(*state), 0);
+	add_mdev(*state, 0);
+	assert_int_equal(run(*state, &r, remove_run), OP_REFUSED);
+}
+
+static void what_a_killed_worker_created_is_ours(void **state)
+{
+	add_mdev(*state, 0);
+	leave_intent(*state);
+	settle(*state);
+	assert_int_equal(journal_state(*state), JOURNAL_CREATED);
+}
+
+static void what_a_living_worker_is_at_stays_open(void **state)
+{
+	add_to_journal(*state, JOURNAL_INTENT);
+	settle(*state);
+	assert_int_equal(journal_state(*state), JOURNAL_INTENT);
+}
+
+static void an_intent_whose_device_cannot_be_read_stays_open(void **state)
+{
+	add_vf(*state, "0x10de\n", "0x030200\n");
+	fixture_add_mdev(*state, VF, TYPE, UUID, "not-a-number");
+	leave_intent(*state);
+	settle(*state);
+	assert_int_equal(journal_state(*state), JOURNAL_INTENT);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -400,6 +463,10 @@ int main(void)
 		TEST(grant_refuses_strangers_and_foreign_devices),
 		TEST(a_simulated_node_is_a_plain_file),
 		TEST(a_holder_is_named),
+		TEST(what_a_killed_worker_did_not_create_is_nobodys),
+		TEST(what_a_killed_worker_created_is_ours),
+		TEST(what_a_living_worker_is_at_stays_open),
+		TEST(an_intent_whose_device_cannot_be_read_stays_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
