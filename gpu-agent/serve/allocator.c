@@ -204,11 +204,10 @@ static void judge_slot(struct agent *agent, struct pci_addr slot, bool failed)
 static enum step leave_unsettled(struct agent *agent, struct lease *lease,
 				 const struct outcome *outcome, struct err *err)
 {
-	err_set(err, ERR_DEVICE_NOT_RESPONDING, "creating a %s on %s: %s",
-		lease->allocation.profile, PCI_STR(lease->allocation.slot),
-		outcome->result.message);
-	log_error("%s; the slot is set aside until a scan tells what became of mdev %s",
-		  err->message, lease->allocation.id);
+	err_set(err, ERR_DEVICE_NOT_RESPONDING,
+		"creating a %s on %s: %s; the slot is set aside until a scan tells what became of mdev %s",
+		lease->allocation.profile, PCI_STR(lease->allocation.slot), outcome->result.message,
+		lease->allocation.id);
 	pthread_mutex_lock(&agent->lock);
 	lease->unsettled = true;
 	lease_end_locked(agent, lease);
@@ -254,12 +253,11 @@ static const struct op_mdev *created_mdev(const struct outcome *outcome,
 	return NULL;
 }
 
-static enum step undo_create(struct agent *agent, struct lease *lease, const struct err *err)
+static enum step undo_create(struct agent *agent, struct lease *take_lease)
 {
-	struct err undo_err;
+	struct err err;
 
-	log_error("%s", err->message);
-	(void)release_undo(agent, lease, 0, &undo_err); /* else recovery goes on */
+	(void)release_undo(agent, take_lease, 0, &err); /* else recovery goes on with it */
 	return STEP_FAILED;
 }
 
@@ -276,7 +274,7 @@ static enum step create_device(struct agent *agent, struct lease *lease, int64_t
 		err_set(err, ERR_INTERNAL, "cannot create a %s on %s: %s",
 			lease->allocation.profile, PCI_STR(lease->allocation.slot),
 			outcome.result.message);
-		return undo_create(agent, lease, err);
+		return undo_create(agent, lease);
 	}
 	if (outcome.kind != OUTCOME_ANSWERED || outcome.result.status != OP_OK)
 		return forget_create(agent, lease, &outcome, err);
@@ -284,7 +282,7 @@ static enum step create_device(struct agent *agent, struct lease *lease, int64_t
 	if (!mdev) {
 		err_set(err, ERR_INTERNAL, "the worker created mdev %s but did not describe it",
 			lease->allocation.id);
-		return undo_create(agent, lease, err);
+		return undo_create(agent, lease);
 	}
 	pthread_mutex_lock(&agent->lock);
 	lease->allocation.iommu_group = mdev->iommu_group;
@@ -308,14 +306,14 @@ static enum step grant_device(struct agent *agent, struct lease *lease, int64_t 
 	else
 		err_set(err, ERR_DEVICE_NOT_RESPONDING, "cannot grant the node of a new %s: %s",
 			lease->allocation.profile, outcome.result.message);
-	return undo_create(agent, lease, err);
+	return undo_create(agent, lease);
 }
 
 static enum step commit(struct agent *agent, struct lease *lease, struct allocation *ret,
 			struct err *err)
 {
 	if (records_set_state(agent->records, &lease->allocation, ALLOCATION_READY, err))
-		return undo_create(agent, lease, err);
+		return undo_create(agent, lease);
 	pthread_mutex_lock(&agent->lock);
 	lease->allocation.state = ALLOCATION_READY;
 	*ret = lease->allocation;

@@ -114,9 +114,9 @@ static struct lease *take_next_locked(struct agent *agent, uint64_t *after,
 	return NULL;
 }
 
-static void close_record(struct agent *agent, struct lease *lease)
+static void close_record(struct agent *agent, struct lease *take_lease)
 {
-	const struct allocation *allocation = &lease->allocation;
+	const struct allocation *allocation = &take_lease->allocation;
 
 	if (allocation->state == ALLOCATION_READY)
 		log_warning("allocation %s (%s on %s) of %s is gone: %s", allocation->id,
@@ -125,29 +125,50 @@ static void close_record(struct agent *agent, struct lease *lease)
 				    ? "somebody removed its device"
 				    : "the machine was restarted");
 	pthread_mutex_lock(&agent->lock);
-	lease->allocation.state = ALLOCATION_RELEASING;
+	take_lease->allocation.state = ALLOCATION_RELEASING;
 	pthread_mutex_unlock(&agent->lock);
-	release_forget(agent, lease);
+	release_forget(agent, take_lease);
 }
 
-static void act(struct agent *agent, struct lease *lease, enum recovery_action action)
+/* Says why an allocation could not be released, once, not after each scan. */
+static void complain(struct agent *agent, const struct allocation *allocation,
+		     const struct err *err)
 {
-	struct err err; /* release logs it; the next scan brings another try */
+	struct lease *lease;
+	bool news = false;
+
+	pthread_mutex_lock(&agent->lock);
+	lease = lease_find_locked(agent, allocation->id);
+	if (lease) {
+		news = strcmp(lease->complaint, err->message) != 0;
+		strcpy(lease->complaint, err->message);
+	}
+	pthread_mutex_unlock(&agent->lock);
+	if (news)
+		log_warning("%s, trying again after each scan", err->message);
+}
+
+static void act(struct agent *agent, struct lease *take_lease, enum recovery_action action)
+{
+	struct allocation allocation = take_lease->allocation;
+	struct err err;
 
 	switch (action) {
 	case RECOVERY_UNDO:
-		(void)release_undo(agent, lease, 0, &err);
+		if (release_undo(agent, take_lease, 0, &err))
+			complain(agent, &allocation, &err);
 		break;
 	case RECOVERY_RELEASE:
-		(void)release_close(agent, lease, 0, &err);
+		if (release_close(agent, take_lease, 0, &err))
+			complain(agent, &allocation, &err);
 		break;
 	case RECOVERY_FORGET:
-		log_info("allocation %s of %s was never created, forgetting it",
-			 lease->allocation.id, lease->allocation.principal);
-		release_forget(agent, lease);
+		log_info("allocation %s of %s was never created, forgetting it", allocation.id,
+			 allocation.principal);
+		release_forget(agent, take_lease);
 		break;
 	case RECOVERY_CLOSE:
-		close_record(agent, lease);
+		close_record(agent, take_lease);
 		break;
 	case RECOVERY_KEEP:
 		break;

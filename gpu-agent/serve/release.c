@@ -139,21 +139,15 @@ static void write_end(struct agent *agent, const struct allocation *allocation)
 
 /* Still there: back on the shelf, for the caller's next try or for recovery. */
 static int keep(struct agent *agent, struct lease *take_lease, enum allocation_state state,
-		enum removal removal, const struct err *err)
+		enum removal removal)
 {
-	bool news;
-
 	pthread_mutex_lock(&agent->lock);
 	take_lease->allocation.state = state;
 	take_lease->unsettled = removal == REMOVAL_UNKNOWN;
-	news = strcmp(take_lease->complaint, err->message) != 0;
-	snprintf(take_lease->complaint, sizeof(take_lease->complaint), "%s", err->message);
 	lease_end_locked(agent, take_lease);
 	if (removal == REMOVAL_LATE || removal == REMOVAL_UNKNOWN)
 		(void)agent_request_scan_locked(agent, DRAIN_RESCAN_MS);
 	pthread_mutex_unlock(&agent->lock);
-	if (news)
-		log_warning("%s", err->message);
 	return -1;
 }
 
@@ -196,10 +190,10 @@ int release_close(struct agent *agent, struct lease *take_lease, int patience_ms
 	removal = remove_device(agent, &allocation, patience_ms, err);
 	if (removal == REMOVAL_IN_USE && was_ready) {
 		restore_ready(agent, &allocation);
-		return keep(agent, take_lease, ALLOCATION_READY, removal, err);
+		return keep(agent, take_lease, ALLOCATION_READY, removal);
 	}
 	if (removal != REMOVAL_GONE)
-		return keep(agent, take_lease, ALLOCATION_RELEASING, removal, err);
+		return keep(agent, take_lease, ALLOCATION_RELEASING, removal);
 	allocation.state = ALLOCATION_RELEASING;
 	write_end(agent, &allocation);
 	log_info("released allocation %s (%s on %s) of %s", allocation.id, allocation.profile,
@@ -214,7 +208,7 @@ int release_undo(struct agent *agent, struct lease *take_lease, int patience_ms,
 	enum removal removal = remove_device(agent, &allocation, patience_ms, err);
 
 	if (removal != REMOVAL_GONE)
-		return keep(agent, take_lease, ALLOCATION_CREATING, removal, err);
+		return keep(agent, take_lease, ALLOCATION_CREATING, removal);
 	write_end(agent, &allocation);
 	log_info("undid allocation %s (%s on %s) of %s", allocation.id, allocation.profile,
 		 PCI_STR(allocation.slot), allocation.principal);
