@@ -7,7 +7,7 @@
 
 #define SENTENCE_MAX 240
 
-/* The first line that matches decides. Words of skopeo 1.9 to 1.18 and containers/image. */
+/* The first line that matches decides. Words of skopeo 1.9 and umoci 0.4.7. */
 static const struct {
 	const char *words;
 	enum err_reason reason;
@@ -20,6 +20,7 @@ static const struct {
 	{ "igest did not match", ERR_FAILED_PRECONDITION, "digest mismatch" },
 	{ "igest mismatch", ERR_FAILED_PRECONDITION, "digest mismatch" },
 	{ "no space left on device", ERR_INSUFFICIENT_CAPACITY, "the disk is full" },
+	{ "restore chown metadata", ERR_FAILED_PRECONDITION, "a file's owner is beyond id 65535" },
 	{ "unauthorized", ERR_FAILED_PRECONDITION,
 	  "no such image, or the registry wants other credentials" },
 	{ "authentication required", ERR_FAILED_PRECONDITION,
