@@ -44,7 +44,7 @@ static int prepare(const char *setting, const char *path, uid_t uid, gid_t gid, 
 		return err_field(err, setting,
 				 "the directory %s of %s belongs to user %u, must be user %u's",
 				 path, setting, st.st_uid, uid);
-	if (fchown(fd, uid, gid) < 0 || fchmod(fd, mode) < 0)
+	if (fchmod(fd, mode) < 0 || fchown(fd, uid, gid) < 0)
 		return err_sys(err, errno, "cannot give the directory %s of %s to user %u", path,
 			       setting, uid);
 	return 0;

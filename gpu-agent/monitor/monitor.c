@@ -23,9 +23,10 @@
 #define RESTART_FIRST_MS 100
 #define RESTART_MAX_MS	 10000
 #define RESTART_CALM_MS	 30000 /* a serve that lived so long starts again without delay */
-#define SERVE_STOP_MS	 20000 /* longer than any request's deadline */
+#define SERVE_STOP_MS	 16000 /* longer than any request's deadline */
 #define SERVE_CLOSED_MS	 1000
 #define WORKERS_STOP_MS	 10000 /* a kernel write's deadline */
+#define WORKERS_LEAVE_MS 2000  /* at the end: killed ones are gone by then, or stuck */
 
 struct monitor {
 	const struct settings *settings; /* borrowed */
@@ -248,7 +249,7 @@ static bool is_done(const struct monitor *monitor)
 	if (!monitor->stopping || monitor->serve.pid != 0)
 		return false;
 	return workers_are_idle(&monitor->workers) ||
-	       now_ms() - monitor->serve_ended_ms >= WORKERS_STOP_MS;
+	       now_ms() - monitor->serve_ended_ms >= WORKERS_LEAVE_MS;
 }
 
 static void loop(struct monitor *monitor)
