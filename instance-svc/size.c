@@ -43,9 +43,11 @@ int size_parse(const char *text, uint64_t *ret_bytes)
 	if (!isdigit((unsigned char)*text))
 		return -EINVAL;
 	for (; isdigit((unsigned char)*text); text++) {
-		if (value > (INT64_MAX - 9) / 10)
+		uint64_t digit = (uint64_t)(*text - '0');
+
+		if (value > (INT64_MAX - digit) / 10)
 			return -ERANGE;
-		value = value * 10 + (uint64_t)(*text - '0');
+		value = value * 10 + digit;
 	}
 	if (*text == ' ')
 		text++;

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Against an agent of ours on a real socket: what it answers is put together here. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/rpc/rpc.h"
+#include "gpu_proto_descriptor_set.h"
+#include "hypeman/gpu/v1/gpu_service.pb-c.h"
+#include "instance-svc/gpu_client.h"
+
+#define ID	"aa618089-8b16-4d01-a136-25a0f3c73123"
+#define REQUEST "bb618089-8b16-4d01-a136-25a0f3c73123"
+
+typedef Hypeman__Gpu__V1__Allocation wire_allocation;
+
+struct agent {
+	wire_allocation allocation; /* the answer to a creation */
+	enum err_reason refusal;    /* or this */
+	size_t pages;		    /* of lists, one allocation each */
+	size_t listed, deleted;
+	char profile[64];
+	uint32_t gid;
+};
+
+struct fixture {
+	char folder[64], path[96];
+	struct agent agent;
+	struct rpc_server *server;
+	struct gpu_client *client;
+	struct err err;
+};
+
+static int create(struct rpc_call *call, const ProtobufCMessage *message, void *user,
+		  struct err *err)
+{
+	const Hypeman__Gpu__V1__CreateAllocationRequest *request =
+		(const Hypeman__Gpu__V1__CreateAllocationRequest *)message;
+	Hypeman__Gpu__V1__CreateAllocationResponse response =
+		HYPEMAN__GPU__V1__CREATE_ALLOCATION_RESPONSE__INIT;
+	struct agent *agent = user;
+
+	if (agent->refusal != ERR_NONE)
+		return err_set(err, agent->refusal, "no");
+	snprintf(agent->profile, sizeof(agent->profile), "%s", request->vgpu->profile);
+	agent->gid = request->grant_gid;
+	response.allocation = &agent->allocation;
+	return rpc_call_send(call, &response.base);
+}
+
+static int delete (struct rpc_call *call, const ProtobufCMessage *message, void *user,
+		   struct err *err)
+{
+	const Hypeman__Gpu__V1__DeleteAllocationResponse response =
+		HYPEMAN__GPU__V1__DELETE_ALLOCATION_RESPONSE__INIT;
+	struct agent *agent = user;
+
+	(void)message;
+	if (agent->refusal != ERR_NONE)
+		return err_set(err, agent->refusal, "no");
+	agent->deleted++;
+	return rpc_call_send(call, &response.base);
+}
+
+static int list(struct rpc_call *call, const ProtobufCMessage *message, void *user, struct err *err)
+{
+	const Hypeman__Gpu__V1__ListAllocationsRequest *request =
+		(const Hypeman__Gpu__V1__ListAllocationsRequest *)message;
+	Hypeman__Gpu__V1__ListAllocationsResponse response =
+		HYPEMAN__GPU__V1__LIST_ALLOCATIONS_RESPONSE__INIT;
+	struct agent *agent = user;
+	wire_allocation *one = &agent->allocation;
+	size_t page = strtoul(request->page_token, NULL, 10);
+	char next[16] = "";
+
+	(void)err;
+	response.n_allocations = 1;
+	response.allocations = &one;
+	if (page + 1 < agent->pages)
+		snprintf(next, sizeof(next), "%zu", page + 1);
+	response.next_page_token = next;
+	agent->listed++;
+	return rpc_call_send(call, &response.base);
+}
+
+static const struct rpc_method methods[] = {
+	{ "CreateAllocation", 1, create, 0 },
+	{ "DeleteAllocation", 1, delete, 0 },
+	{ "ListAllocations", 1, list, 0 },
+	{ NULL, 0, NULL, 0 },
+};
+
+static wire_allocation good_allocation(void)
+{
+	static char id[] = ID, request[] = REQUEST, profile[] = "L40S-1Q",
+		    address[] = "0000:41:00.4", node[] = "/dev/vfio/36",
+		    path[] = "/sys/bus/mdev/devices/" ID;
+	wire_allocation allocation = HYPEMAN__GPU__V1__ALLOCATION__INIT;
+
+	allocation.id = allocation.mdev_uuid = id;
+	allocation.request_id = request;
+	allocation.state = HYPEMAN__GPU__V1__ALLOCATION__STATE__STATE_READY;
+	allocation.profile = profile;
+	allocation.framebuffer_mb = 1024;
+	allocation.pci_address = address;
+	allocation.device_node = node;
+	allocation.sysfs_path = path;
+	return allocation;
+}
+
+static int set_up_process(void **state)
+{
+	struct err err;
+
+	(void)state;
+	return rpc_global_init(&err);
+}
+
+static int tear_down_process(void **state)
+{
+	(void)state;
+	rpc_global_done();
+	return 0;
+}
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	const struct rpc_peer peer = { .name = "test", .uid = geteuid(), .roles = 1 };
+
+	snprintf(f->folder, sizeof(f->folder), "/tmp/gpu-client-test-XXXXXX");
+	if (!mkdtemp(f->folder))
+		return -1;
+	snprintf(f->path, sizeof(f->path), "%s/sock", f->folder);
+	f->agent.allocation = good_allocation();
+	f->agent.pages = 1;
+	f->server = rpc_server_new(NULL);
+	f->client = gpu_client_new(f->path, geteuid());
+	*state = f;
+	if (rpc_server_add_descriptors(f->server, gpu_proto_descriptor_set,
+				       gpu_proto_descriptor_set_size, &f->err) < 0 ||
+	    rpc_server_add_service(f->server, &hypeman__gpu__v1__gpu_service__descriptor, methods,
+				   &f->agent, &f->err) < 0 ||
+	    rpc_server_add_peer(f->server, &peer, &f->err) < 0 ||
+	    rpc_server_listen_unix(f->server, f->path, 0600, &f->err) < 0)
+		return -1;
+	return rpc_server_start(f->server, &f->err);
+}
+
+static void stop_server(struct fixture *f)
+{
+	if (f->server)
+		rpc_server_stop(f->server, 1000);
+	rpc_server_free(f->server);
+	f->server = NULL;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+	char command[96];
+
+	gpu_client_free(f->client);
+	stop_server(f);
+	snprintf(command, sizeof(command), "rm -rf %s", f->folder);
+	(void)!system(command);
+	free(f);
+	return 0;
+}
+
+static int reserve(struct fixture *f, struct gpu_lease *lease)
+{
+	return gpu_client_reserve(f->client, REQUEST, "instance x", "L40S-1Q", 300001, lease,
+				  &f->err);
+}
+
+static void a_reservation_becomes_a_lease(void **state)
+{
+	struct fixture *f = *state;
+	struct gpu_lease lease;
+
+	assert_int_equal(reserve(f, &lease), 0);
+	assert_string_equal(f->agent.profile, "L40S-1Q");
+	assert_int_equal(f->agent.gid, 300001);
+	assert_string_equal(lease.id.s, ID);
+	assert_string_equal(lease.mdev_uuid.s, ID);
+	assert_string_equal(lease.pci_address, "0000:41:00.4");
+	assert_string_equal(lease.sysfs_path, "/sys/bus/mdev/devices/" ID);
+	assert_int_equal(lease.framebuffer_mb, 1024);
+	assert_false(lease.simulated);
+}
+
+/* What could end on QEMU's command line, or in another's device. */
+static void an_answer_that_is_not_plausible_is_not_believed(void **state)
+{
+	static char bad_id[] = "x", comma[] = "/sys/x,multifunction=on", up[] = "/sys/../etc",
+		    elsewhere[] = "/tmp/x", disk[] = "/dev/sda", address[] = "41:00.4",
+		    other[] = "cc618089-8b16-4d01-a136-25a0f3c73123";
+	struct fixture *f = *state;
+	wire_allocation *a = &f->agent.allocation;
+	struct {
+		char **field;
+		char *value;
+	} cases[] = {
+		{ &a->id, bad_id },
+		{ &a->mdev_uuid, bad_id },
+		{ &a->sysfs_path, comma },
+		{ &a->sysfs_path, up },
+		{ &a->sysfs_path, elsewhere },
+		{ &a->device_node, disk },
+		{ &a->pci_address, address },
+		{ &a->request_id, other },
+	};
+	struct gpu_lease lease = { 0 };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		*a = good_allocation();
+		*cases[i].field = cases[i].value;
+		assert_int_equal(reserve(f, &lease), -1);
+		assert_int_equal(f->err.reason, ERR_INTERNAL);
+		assert_string_equal(lease.id.s, "");
+	}
+	*a = good_allocation();
+	a->state = HYPEMAN__GPU__V1__ALLOCATION__STATE__STATE_CREATING;
+	assert_int_equal(reserve(f, &lease), -1);
+}
+
+static void refusals_are_passed_on_and_told_from_accidents(void **state)
+{
+	static const struct {
+		enum err_reason reason;
+		bool refused;
+	} cases[] = {
+		{ ERR_UNKNOWN_PROFILE, true },	      { ERR_INSUFFICIENT_CAPACITY, true },
+		{ ERR_ALLOCATION_DELETED, true },     { ERR_FORBIDDEN, true },
+		{ ERR_UNAVAILABLE, false },	      { ERR_INTERNAL, false },
+		{ ERR_DEVICE_NOT_RESPONDING, false }, { ERR_OUTCOME_UNKNOWN, false },
+	};
+	struct fixture *f = *state;
+	struct gpu_lease lease;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		f->agent.refusal = cases[i].reason;
+		assert_int_equal(reserve(f, &lease), -1);
+		assert_int_equal(f->err.reason, cases[i].reason);
+		assert_int_equal(gpu_client_was_refused(&f->err), cases[i].refused);
+	}
+}
+
+static void giving_back_what_is_gone_succeeds(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(gpu_client_release(f->client, ID, &f->err), 0);
+	assert_int_equal(f->agent.deleted, 1);
+	f->agent.refusal = ERR_ALLOCATION_NOT_FOUND;
+	assert_int_equal(gpu_client_release(f->client, ID, &f->err), 0);
+	f->agent.refusal = ERR_ALLOCATION_IN_USE;
+	assert_int_equal(gpu_client_release(f->client, ID, &f->err), -1);
+	assert_int_equal(f->err.reason, ERR_ALLOCATION_IN_USE);
+}
+
+static int count_one(void *user, const char *allocation_id, const char *request_id, struct err *err)
+{
+	(void)err;
+	assert_string_equal(allocation_id, ID);
+	assert_string_equal(request_id, REQUEST);
+	++*(size_t *)user;
+	return 0;
+}
+
+static void every_page_of_a_list_is_read(void **state)
+{
+	struct fixture *f = *state;
+	size_t count = 0;
+
+	f->agent.pages = 3;
+	assert_int_equal(gpu_client_list(f->client, count_one, &count, &f->err), 0);
+	assert_int_equal(count, 3);
+	assert_int_equal(f->agent.listed, 3);
+	assert_int_equal(gpu_client_check(f->client, &f->err), 0);
+}
+
+static void an_agent_that_is_down_is_unavailable(void **state)
+{
+	struct fixture *f = *state;
+	struct gpu_lease lease;
+
+	stop_server(f);
+	assert_int_equal(gpu_client_check(f->client, &f->err), -1);
+	assert_int_equal(f->err.reason, ERR_UNAVAILABLE);
+	assert_int_equal(reserve(f, &lease), -1);
+	assert_non_null(strstr(f->err.message, "gpu-agent"));
+	assert_false(gpu_client_was_refused(&f->err));
+}
+
+static void an_agent_of_another_user_is_not_asked(void **state)
+{
+	struct fixture *f = *state;
+
+	gpu_client_free(f->client);
+	f->client = gpu_client_new(f->path, geteuid() + 1);
+	assert_int_equal(gpu_client_check(f->client, &f->err), -1);
+	assert_int_equal(f->agent.listed, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_reservation_becomes_a_lease),
+		TEST(an_answer_that_is_not_plausible_is_not_believed),
+		TEST(refusals_are_passed_on_and_told_from_accidents),
+		TEST(giving_back_what_is_gone_succeeds),
+		TEST(every_page_of_a_list_is_read),
+		TEST(an_agent_that_is_down_is_unavailable),
+		TEST(an_agent_of_another_user_is_not_asked),
+	};
+
+	return cmocka_run_group_tests(tests, set_up_process, tear_down_process);
+}
