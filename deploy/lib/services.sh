@@ -145,7 +145,6 @@ leftovers_clean() {
 				;;
 			esac
 		done < <(tac "$RUNTIME/record")
-		users_end_processes
 		while read -r kind what; do
 			case $kind in
 			mount) mount_remove "$what" ;;

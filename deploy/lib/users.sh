@@ -8,10 +8,36 @@
 USERS=(hypeman-gpu hypeman hypeman-api hypeman-demo)
 USERS_COMMENT="hypeman quickstart"
 # Written beside the user database by the tools that change it.
+USERS_FILES_NEW=()
 USERS_FILES=(/etc/passwd /etc/group /etc/shadow /etc/gshadow /etc/subuid /etc/subgid)
 
 user_is_ours() {
 	[[ $(getent passwd "$1" | cut -d: -f5) == "$USERS_COMMENT" ]]
+}
+
+# Ids far from those that packages and containers take: uid 999 of a container is the same
+# uid on this machine. Below lie systemd-homed's, above systemd's dynamic users.
+USERS_ID_FIRST=61000
+USERS_ID_LAST=61183
+
+# user_id_pick: an id that no user, group or process has.
+user_id_pick() {
+	local id
+
+	for ((id = USERS_ID_FIRST; id <= USERS_ID_LAST; id++)); do
+		if ! getent passwd "$id" >/dev/null && ! getent group "$id" >/dev/null &&
+			! grep -qs "^[UG]id:.*\b$id\b" /proc/[0-9]*/status; then
+			echo "$id"
+			return
+		fi
+	done
+	echo "no user id from $USERS_ID_FIRST to $USERS_ID_LAST is free" >&2
+	return 1
+}
+
+# id_recorded RECORD NAME
+id_recorded() {
+	[[ ! -e $1 ]] || awk -v name="$2" '$1 == name { print $2 }' "$1"
 }
 
 # users_add RECORD: makes what is missing. RECORD, a file of "NAME ID" lines, gives a folder
@@ -19,20 +45,19 @@ user_is_ours() {
 users_add() {
 	local record=$1 file name id
 
-	USERS_BACKUPS_NEW=()
 	for file in "${USERS_FILES[@]}"; do
-		[[ -e $file- ]] || USERS_BACKUPS_NEW+=("$file-")
-		[[ -e $file ]] || USERS_BACKUPS_NEW+=("$file")
+		[[ -e $file- ]] || USERS_FILES_NEW+=("$file-")
+		[[ -e $file ]] || USERS_FILES_NEW+=("$file")
 	done
 	for name in "${USERS[@]}"; do
-		if ! getent passwd "$name" >/dev/null; then
-			id=$(awk -v name="$name" '$1 == name { print $2 }' "$record" 2>/dev/null || true)
-			useradd --system --no-create-home --home-dir /nonexistent --user-group \
-				--shell /usr/sbin/nologin --comment "$USERS_COMMENT" ${id:+--uid "$id"} "$name" ||
-				return 1
-		fi
+		! getent passwd "$name" >/dev/null || continue
+		id=$(id_recorded "$record" "$name")
+		id=${id:-$(user_id_pick)} || return 1
+		groupadd --gid "$id" "$name" || return 1
+		useradd --uid "$id" --gid "$id" --no-create-home --home-dir /nonexistent \
+			--shell /usr/sbin/nologin --comment "$USERS_COMMENT" "$name" 2>/dev/null || return 1
 	done
-	id=$(awk '$1 == "subids" { print $2 }' "$record" 2>/dev/null || true)
+	id=$(id_recorded "$record" subids)
 	SUBIDS=$("$DEPLOY/hypeman-setup" --ids-only ${id:+--first "$id"}) || return 1
 	{
 		for name in "${USERS[@]}"; do
@@ -42,38 +67,12 @@ users_add() {
 	} >"$record"
 }
 
-# Ends what our users still run, virtual machines' subordinate uids included.
-users_end_processes() {
-	local name first
-
-	for name in "${USERS[@]}"; do
-		user_is_ours "$name" || continue
-		uid_end_processes "$(id -u "$name")" "$(id -u "$name")"
-	done
-	if user_is_ours hypeman; then
-		first=$(awk -F: '$1 == "hypeman" { print $2; exit }' /etc/subuid)
-		[[ ! $first ]] || uid_end_processes "$first" $((first + 131071))
-	fi
-}
-
-# uid_end_processes FIRST LAST
-uid_end_processes() {
-	local pids
-
-	# Not the owner of /proc/PID: that is root for a process that may not be traced.
-	mapfile -t pids < <(awk -v first="$1" -v last="$2" '
-		/^Uid:/ && $2 >= first && $2 <= last { split(FILENAME, part, "/"); print part[3] }' \
-		/proc/[0-9]*/status 2>/dev/null)
-	((${#pids[@]} == 0)) || kill -KILL "${pids[@]}" 2>/dev/null || true
-}
-
 users_remove() {
 	local name
 
 	for name in "${USERS[@]}"; do
-		! user_is_ours "$name" || userdel "$name" || true
+		! user_is_ours "$name" || userdel --force "$name" || true
 	done
-	((${#USERS_BACKUPS_NEW[@]} == 0)) || rm -f "${USERS_BACKUPS_NEW[@]}"
-	USERS_BACKUPS_NEW=()
+	((${#USERS_FILES_NEW[@]} == 0)) || rm -f "${USERS_FILES_NEW[@]}"
+	USERS_FILES_NEW=()
 }
-USERS_BACKUPS_NEW=()
