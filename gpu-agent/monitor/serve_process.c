@@ -46,7 +46,9 @@ static int make_flags(const struct settings *settings, struct flags *flags)
 	char seconds[24];
 	int r;
 
-	*flags = (struct flags){ .items = calloc(settings->peers.count + FIXED_FLAGS + 2,
+	*flags = (struct flags){ .items = calloc(settings->peers.count +
+							 settings->device_vendors.count +
+							 FIXED_FLAGS + 2,
 						 sizeof(char *)) };
 	if (!flags->items)
 		return -ENOMEM;
@@ -61,6 +63,8 @@ static int make_flags(const struct settings *settings, struct flags *flags)
 	r = r ? r : add(flags, "rescan-seconds", seconds);
 	for (size_t i = 0; r == 0 && i < settings->peers.count; i++)
 		r = add(flags, "peer", settings->peers.values[i]);
+	for (size_t i = 0; r == 0 && i < settings->device_vendors.count; i++)
+		r = add(flags, "device-vendor", settings->device_vendors.values[i]);
 	return r;
 }
 

@@ -10,7 +10,7 @@
 
 #include "clock.h"
 #include "common/log.h"
-#include "operation.h"
+#include "create.h"
 #include "placement.h"
 #include "release.h"
 
@@ -185,169 +185,8 @@ static int begin(struct agent *agent, const struct create_request *request, int6
 	return r;
 }
 
-/* ---- Acting ------------------------------------------------------------------------- */
+/* ---- Create ------------------------------------------------------------------------- */
 
-enum step {
-	STEP_DONE,
-	STEP_RETRY,  /* undone; another slot may do */
-	STEP_FAILED, /* undone, or left to recovery; *err is the answer */
-};
-
-static void judge_slot(struct agent *agent, struct pci_addr slot, bool failed)
-{
-	pthread_mutex_lock(&agent->lock);
-	agent_judge_slot_locked(agent, slot, failed);
-	pthread_mutex_unlock(&agent->lock);
-}
-
-/* The kernel may still make the device: the slot stays taken until a scan tells. */
-static enum step leave_unsettled(struct agent *agent, struct lease *lease,
-				 const struct outcome *outcome, struct err *err)
-{
-	err_set(err, ERR_DEVICE_NOT_RESPONDING,
-		"creating a %s on %s: %s; the slot is set aside until a scan tells what became of mdev %s",
-		lease->allocation.profile, PCI_STR(lease->allocation.slot), outcome->result.message,
-		lease->allocation.id);
-	pthread_mutex_lock(&agent->lock);
-	lease->unsettled = true;
-	lease_end_locked(agent, lease);
-	(void)agent_request_scan_locked(agent, 0);
-	pthread_mutex_unlock(&agent->lock);
-	return STEP_FAILED;
-}
-
-/* The worker says that no device of ours exists. */
-static enum step forget_create(struct agent *agent, struct lease *lease,
-			       const struct outcome *outcome, struct err *err)
-{
-	const char *message = outcome->result.message;
-	uint32_t status = outcome->result.status;
-	struct pci_addr slot = lease->allocation.slot;
-	bool refused = outcome->kind == OUTCOME_ANSWERED && status == OP_KERNEL;
-
-	if (outcome->kind == OUTCOME_NOT_STARTED)
-		err_set(err, ERR_UNAVAILABLE, "cannot create a %s now: %s",
-			lease->allocation.profile, message);
-	else if (status == OP_REFUSED || refused)
-		err_set(err, ERR_FAILED_PRECONDITION, "cannot create a %s on %s: %s",
-			lease->allocation.profile, PCI_STR(slot), message);
-	else
-		err_set(err, ERR_INTERNAL, "cannot create a %s on %s: %s",
-			lease->allocation.profile, PCI_STR(slot), message);
-	release_forget(agent, lease);
-	if (refused)
-		judge_slot(agent, slot, true);
-	if (refused ||
-	    (outcome->kind == OUTCOME_ANSWERED && (status == OP_NOT_FOUND || status == OP_EXISTS)))
-		return STEP_RETRY;
-	return STEP_FAILED;
-}
-
-static const struct op_mdev *created_mdev(const struct outcome *outcome,
-					  const struct allocation *allocation)
-{
-	for (size_t i = 0; i < outcome->record_count; i++)
-		if (outcome->records[i].kind == OP_RECORD_MDEV &&
-		    strcmp(outcome->records[i].mdev.uuid, allocation->id) == 0)
-			return &outcome->records[i].mdev;
-	return NULL;
-}
-
-static enum step undo_create(struct agent *agent, struct lease *take_lease)
-{
-	struct err err;
-
-	(void)release_undo(agent, take_lease, 0, &err); /* else recovery goes on with it */
-	return STEP_FAILED;
-}
-
-static enum step create_device(struct agent *agent, struct lease *lease, int64_t deadline_ms,
-			       struct err *err)
-{
-	scoped(outcome_done) struct outcome outcome = { 0 };
-	const struct op_mdev *mdev;
-
-	operation_run(agent, OP_CREATE_MDEV, &lease->allocation, deadline_ms, &outcome);
-	if (outcome.kind == OUTCOME_UNKNOWN)
-		return leave_unsettled(agent, lease, &outcome, err);
-	if (outcome.kind == OUTCOME_ANSWERED && outcome.result.status == OP_UNVERIFIED) {
-		err_set(err, ERR_INTERNAL, "cannot create a %s on %s: %s",
-			lease->allocation.profile, PCI_STR(lease->allocation.slot),
-			outcome.result.message);
-		return undo_create(agent, lease);
-	}
-	if (outcome.kind != OUTCOME_ANSWERED || outcome.result.status != OP_OK)
-		return forget_create(agent, lease, &outcome, err);
-	mdev = created_mdev(&outcome, &lease->allocation);
-	if (!mdev) {
-		err_set(err, ERR_INTERNAL, "the worker created mdev %s but did not describe it",
-			lease->allocation.id);
-		return undo_create(agent, lease);
-	}
-	pthread_mutex_lock(&agent->lock);
-	lease->allocation.iommu_group = mdev->iommu_group;
-	agent_record_change_locked(agent, true, mdev);
-	agent_judge_slot_locked(agent, lease->allocation.slot, false);
-	pthread_mutex_unlock(&agent->lock);
-	return STEP_DONE;
-}
-
-static enum step grant_device(struct agent *agent, struct lease *lease, int64_t deadline_ms,
-			      struct err *err)
-{
-	scoped(outcome_done) struct outcome outcome = { 0 };
-
-	operation_run(agent, OP_GRANT_NODE, &lease->allocation, deadline_ms, &outcome);
-	if (outcome.kind == OUTCOME_ANSWERED && outcome.result.status == OP_OK)
-		return STEP_DONE;
-	if (outcome.kind == OUTCOME_ANSWERED && outcome.result.status == OP_REFUSED)
-		err_field(err, "grant_gid", "grant_gid is %u: %s", lease->allocation.grant_gid,
-			  outcome.result.message);
-	else
-		err_set(err, ERR_DEVICE_NOT_RESPONDING, "cannot grant the node of a new %s: %s",
-			lease->allocation.profile, outcome.result.message);
-	return undo_create(agent, lease);
-}
-
-static enum step commit(struct agent *agent, struct lease *lease, struct allocation *ret,
-			struct err *err)
-{
-	if (records_set_state(agent->records, &lease->allocation, ALLOCATION_READY, err))
-		return undo_create(agent, lease);
-	pthread_mutex_lock(&agent->lock);
-	lease->allocation.state = ALLOCATION_READY;
-	*ret = lease->allocation;
-	lease_end_locked(agent, lease);
-	pthread_mutex_unlock(&agent->lock);
-	log_info("allocated %s (%s on %s) to %s for '%s'", ret->id, ret->profile,
-		 PCI_STR(ret->slot), ret->principal, ret->owner);
-	return STEP_DONE;
-}
-
-static enum step build(struct agent *agent, struct lease *take_lease, int64_t deadline_ms,
-		       struct allocation *ret, struct err *err)
-{
-	enum step step;
-
-	/* 1: the intent. From here on a crash leaves something that recovery finds. */
-	if (records_add(agent->records, &take_lease->allocation, err)) {
-		pthread_mutex_lock(&agent->lock);
-		lease_drop_locked(agent, take_lease);
-		pthread_mutex_unlock(&agent->lock);
-		return STEP_FAILED;
-	}
-	/* 2: the device, verified by the worker. A failed step has disposed of the lease. */
-	step = create_device(agent, take_lease, deadline_ms, err);
-	/* 3: its node, for the one group that asked. */
-	if (step == STEP_DONE)
-		step = grant_device(agent, take_lease, deadline_ms, err);
-	/* 4: it counts. */
-	if (step == STEP_DONE)
-		step = commit(agent, take_lease, ret, err);
-	return step;
-}
-
-/* Somebody else may have taken what the inventory showed: decide on what a new scan says. */
 static void wait_for_fresh_scan(struct agent *agent, int64_t deadline_ms)
 {
 	int64_t limit_ms = clock_monotonic_ms() + FRESH_SCAN_MAX_MS;
@@ -363,28 +202,66 @@ static void wait_for_fresh_scan(struct agent *agent, int64_t deadline_ms)
 	pthread_mutex_unlock(&agent->lock);
 }
 
+/* What is left of a budget is known by the driver alone: ask it before the answer is out. */
+static void refresh_budget(struct agent *agent, struct pci_addr address, int64_t deadline_ms)
+{
+	bool shared;
+	size_t slot;
+
+	pthread_mutex_lock(&agent->lock);
+	slot = inventory_find_slot(agent->inventory, address);
+	shared = slot != INVENTORY_NONE && agent->inventory->slots[slot].shared;
+	pthread_mutex_unlock(&agent->lock);
+	if (shared)
+		wait_for_fresh_scan(agent, deadline_ms);
+}
+
+/* A refusal that another scan could turn: a figure was not known. */
+static bool is_unsure(const struct err *err)
+{
+	bool unsure = false;
+
+	for (size_t i = 0; i < err->detail_count; i++)
+		unsure |= strcmp(err->details[i].type, capacity_limit_word(LIMIT_UNKNOWN)) == 0;
+	return err->reason == ERR_INSUFFICIENT_CAPACITY && unsure;
+}
+
+static enum create_step attempt(struct agent *agent, const struct create_request *request,
+				int64_t deadline_ms, struct allocation *ret, struct err *err)
+{
+	struct lease *lease = NULL;
+	enum create_step step;
+	int r;
+
+	if (check_not_deleted(agent, request, err))
+		return CREATE_FAILED;
+	r = begin(agent, request, deadline_ms, ret, &lease, err);
+	if (r < 0)
+		return is_unsure(err) ? CREATE_RETRY : CREATE_FAILED;
+	if (r > 0)
+		return CREATE_DONE;
+	step = create_run(agent, lease, deadline_ms, ret, err);
+	if (step == CREATE_RETRY)
+		log_warning("%s, trying another slot", err->message);
+	if (step == CREATE_DONE)
+		refresh_budget(agent, ret->slot, deadline_ms);
+	return step;
+}
+
 int allocator_create(struct agent *agent, const struct create_request *request,
 		     struct allocation *ret, struct err *err)
 {
 	int64_t deadline_ms = clock_monotonic_ms() + agent->options.request_timeout_ms;
 
-	for (int attempt = 1;; attempt++) {
-		struct lease *lease = NULL;
-		enum step step;
-		int r;
+	for (int number = 1;; number++) {
+		enum create_step step = attempt(agent, request, deadline_ms, ret, err);
 
-		if (check_not_deleted(agent, request, err))
-			return -1;
-		r = begin(agent, request, deadline_ms, ret, &lease, err);
-		if (r)
-			return r > 0 ? 0 : -1;
-		step = build(agent, lease, deadline_ms, ret, err);
-		if (step == STEP_DONE)
+		if (step == CREATE_DONE)
 			return 0;
-		if (step == STEP_FAILED || attempt == ATTEMPTS_MAX ||
+		if (step == CREATE_FAILED || number == ATTEMPTS_MAX ||
 		    clock_monotonic_ms() >= deadline_ms)
 			return -1;
-		log_warning("%s, trying another slot", err->message);
+		/* Somebody else may have taken what the inventory showed. */
 		wait_for_fresh_scan(agent, deadline_ms);
 	}
 }
@@ -441,6 +318,7 @@ int allocator_delete(struct agent *agent, const char *principal, const char *id,
 {
 	int64_t deadline_ms = clock_monotonic_ms() + agent->options.request_timeout_ms;
 	struct lease *lease = NULL;
+	struct pci_addr slot;
 	int r;
 
 	pthread_mutex_lock(&agent->lock);
@@ -450,7 +328,11 @@ int allocator_delete(struct agent *agent, const char *principal, const char *id,
 		return -1;
 	if (r == 0)
 		return check_deleted(agent, principal, id, err);
-	return release_close(agent, lease, LATE_RELEASE_MS, err);
+	slot = lease->allocation.slot;
+	if (release_close(agent, lease, LATE_RELEASE_MS, err))
+		return -1;
+	refresh_budget(agent, slot, deadline_ms);
+	return 0;
 }
 
 int allocator_list(struct agent *agent, const char *principal, uint64_t after, size_t max,

@@ -365,6 +365,14 @@ struct capacity_text capacity_limit_text(const struct capacity *capacity, size_t
 	return text("%s", "");
 }
 
+/* The driver itself says how much is left, whatever is there. */
+static bool has_known_budget(const struct capacity *capacity, size_t gpu)
+{
+	const struct inventory_gpu *g = &capacity->inventory->gpus[gpu];
+
+	return g->slot_count && capacity->inventory->slots[g->first_slot].shared && !g->stale;
+}
+
 struct capacity_text capacity_gpu_text(const struct capacity *capacity, size_t gpu)
 {
 	const struct inventory_gpu *g = &capacity->inventory->gpus[gpu];
@@ -379,7 +387,7 @@ struct capacity_text capacity_gpu_text(const struct capacity *capacity, size_t g
 	if (load->sizes_mixed)
 		return text(
 			"sizes may be mixed: only the driver knows what fits, figures are lower bounds");
-	if (load->live && load->framebuffer_mb == OPS_UNKNOWN)
+	if (load->live && load->framebuffer_mb == OPS_UNKNOWN && !has_known_budget(capacity, gpu))
 		return text("carries a vGPU of unknown size: figures are lower bounds");
 	if (g->incomplete)
 		return text("part of its files could not be read: figures are lower bounds");
@@ -388,7 +396,7 @@ struct capacity_text capacity_gpu_text(const struct capacity *capacity, size_t g
 			    load->shunned->reason);
 	if (load->suspect)
 		return text("the kernel does not answer for one of its slots");
-	if (load->live)
+	if (load->live && load->framebuffer_mb != OPS_UNKNOWN)
 		return text("locked to %d MiB by %u vGPU%s", load->framebuffer_mb, load->live,
 			    plural(load->live));
 	return text("%s", "");

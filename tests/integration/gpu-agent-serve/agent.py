@@ -209,7 +209,7 @@ class Host:
         if line.strip() != b"ready":
             raise RuntimeError(f"simhost said {line!r}")
 
-    def start_agent(self, ready=True):
+    def start_agent(self, vendors=()):
         command = [self.path("bin/gpu-agent"), "--socket", self.socket,
                    "--state-dir", self.path("state"), "--journal-dir", self.path("journal"),
                    "--sysfs-root", os.path.join(self.mount, "sys"),
@@ -219,9 +219,10 @@ class Host:
                    "--rescan-seconds", str(self.rescan_seconds)]
         for peer in PEERS:
             command += ["--peer", peer]
+        for vendor in vendors:
+            command += ["--device-vendor", vendor]
         self.agent = subprocess.Popen(command, stderr=self.log)
-        if ready:
-            self.wait_ready()
+        self.wait_ready()
 
     def wait_ready(self, seconds=30):
         def ready():

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "create.h"
+
+#include <string.h>
+
+#include "common/log.h"
+#include "operation.h"
+#include "release.h"
+
+static void judge_slot(struct agent *agent, struct pci_addr slot, bool failed)
+{
+	pthread_mutex_lock(&agent->lock);
+	agent_judge_slot_locked(agent, slot, failed);
+	pthread_mutex_unlock(&agent->lock);
+}
+
+/* The kernel may still make the device: the slot stays taken until a scan tells. */
+static enum create_step leave_unsettled(struct agent *agent, struct lease *lease,
+					const struct outcome *outcome, struct err *err)
+{
+	err_set(err, ERR_DEVICE_NOT_RESPONDING,
+		"creating a %s on %s: %s; the slot is set aside until a scan tells what became of mdev %s",
+		lease->allocation.profile, PCI_STR(lease->allocation.slot), outcome->result.message,
+		lease->allocation.id);
+	pthread_mutex_lock(&agent->lock);
+	lease->unsettled = true;
+	lease_end_locked(agent, lease);
+	(void)agent_request_scan_locked(agent, 0);
+	pthread_mutex_unlock(&agent->lock);
+	return CREATE_FAILED;
+}
+
+/* The worker says that no device of ours exists. */
+static enum create_step forget_create(struct agent *agent, struct lease *lease,
+				      const struct outcome *outcome, struct err *err)
+{
+	const char *message = outcome->result.message;
+	uint32_t status = outcome->result.status;
+	struct pci_addr slot = lease->allocation.slot;
+	bool refused = outcome->kind == OUTCOME_ANSWERED && status == OP_KERNEL;
+
+	if (outcome->kind == OUTCOME_NOT_STARTED)
+		err_set(err, ERR_UNAVAILABLE, "cannot create a %s now: %s",
+			lease->allocation.profile, message);
+	else if (status == OP_REFUSED || refused)
+		err_set(err, ERR_FAILED_PRECONDITION, "cannot create a %s on %s: %s",
+			lease->allocation.profile, PCI_STR(slot), message);
+	else
+		err_set(err, ERR_INTERNAL, "cannot create a %s on %s: %s",
+			lease->allocation.profile, PCI_STR(slot), message);
+	release_forget(agent, lease);
+	if (refused)
+		judge_slot(agent, slot, true);
+	if (refused ||
+	    (outcome->kind == OUTCOME_ANSWERED && (status == OP_NOT_FOUND || status == OP_EXISTS)))
+		return CREATE_RETRY;
+	return CREATE_FAILED;
+}
+
+static const struct op_mdev *created_mdev(const struct outcome *outcome,
+					  const struct allocation *allocation)
+{
+	for (size_t i = 0; i < outcome->record_count; i++)
+		if (outcome->records[i].kind == OP_RECORD_MDEV &&
+		    strcmp(outcome->records[i].mdev.uuid, allocation->id) == 0)
+			return &outcome->records[i].mdev;
+	return NULL;
+}
+
+static enum create_step undo_create(struct agent *agent, struct lease *take_lease)
+{
+	struct err err;
+
+	(void)release_undo(agent, take_lease, 0, &err); /* else recovery goes on with it */
+	return CREATE_FAILED;
+}
+
+static enum create_step create_device(struct agent *agent, struct lease *lease, int64_t deadline_ms,
+				      struct err *err)
+{
+	scoped(outcome_done) struct outcome outcome = { 0 };
+	const struct op_mdev *mdev;
+
+	operation_run(agent, OP_CREATE_MDEV, &lease->allocation, deadline_ms, &outcome);
+	if (outcome.kind == OUTCOME_UNKNOWN)
+		return leave_unsettled(agent, lease, &outcome, err);
+	if (outcome.kind == OUTCOME_ANSWERED && outcome.result.status == OP_UNVERIFIED) {
+		err_set(err, ERR_INTERNAL, "cannot create a %s on %s: %s",
+			lease->allocation.profile, PCI_STR(lease->allocation.slot),
+			outcome.result.message);
+		return undo_create(agent, lease);
+	}
+	if (outcome.kind != OUTCOME_ANSWERED || outcome.result.status != OP_OK)
+		return forget_create(agent, lease, &outcome, err);
+	mdev = created_mdev(&outcome, &lease->allocation);
+	if (!mdev) {
+		err_set(err, ERR_INTERNAL, "the worker created mdev %s but did not describe it",
+			lease->allocation.id);
+		return undo_create(agent, lease);
+	}
+	pthread_mutex_lock(&agent->lock);
+	lease->allocation.iommu_group = mdev->iommu_group;
+	agent_record_change_locked(agent, true, mdev);
+	agent_judge_slot_locked(agent, lease->allocation.slot, false);
+	pthread_mutex_unlock(&agent->lock);
+	return CREATE_DONE;
+}
+
+static enum create_step grant_device(struct agent *agent, struct lease *lease, int64_t deadline_ms,
+				     struct err *err)
+{
+	scoped(outcome_done) struct outcome outcome = { 0 };
+
+	operation_run(agent, OP_GRANT_NODE, &lease->allocation, deadline_ms, &outcome);
+	if (outcome.kind == OUTCOME_ANSWERED && outcome.result.status == OP_OK)
+		return CREATE_DONE;
+	if (outcome.kind == OUTCOME_ANSWERED && outcome.result.status == OP_REFUSED)
+		err_field(err, "grant_gid", "grant_gid is %u: %s", lease->allocation.grant_gid,
+			  outcome.result.message);
+	else
+		err_set(err, ERR_DEVICE_NOT_RESPONDING, "cannot grant the node of a new %s: %s",
+			lease->allocation.profile, outcome.result.message);
+	return undo_create(agent, lease);
+}
+
+static enum create_step commit(struct agent *agent, struct lease *lease, struct allocation *ret,
+			       struct err *err)
+{
+	if (records_set_state(agent->records, &lease->allocation, ALLOCATION_READY, err))
+		return undo_create(agent, lease);
+	pthread_mutex_lock(&agent->lock);
+	lease->allocation.state = ALLOCATION_READY;
+	*ret = lease->allocation;
+	lease_end_locked(agent, lease);
+	pthread_mutex_unlock(&agent->lock);
+	log_info("allocated %s (%s on %s) to %s for '%s'", ret->id, ret->profile,
+		 PCI_STR(ret->slot), ret->principal, ret->owner);
+	return CREATE_DONE;
+}
+
+enum create_step create_run(struct agent *agent, struct lease *take_lease, int64_t deadline_ms,
+			    struct allocation *ret, struct err *err)
+{
+	enum create_step step;
+
+	/* 1: the intent. From here on a crash leaves something that recovery finds. */
+	if (records_add(agent->records, &take_lease->allocation, err)) {
+		pthread_mutex_lock(&agent->lock);
+		lease_drop_locked(agent, take_lease);
+		pthread_mutex_unlock(&agent->lock);
+		return CREATE_FAILED;
+	}
+	/* 2: the device, verified by the worker. A failed step has disposed of the lease. */
+	step = create_device(agent, take_lease, deadline_ms, err);
+	/* 3: its node, for the one group that asked. */
+	if (step == CREATE_DONE)
+		step = grant_device(agent, take_lease, deadline_ms, err);
+	/* 4: it counts. */
+	if (step == CREATE_DONE)
+		step = commit(agent, take_lease, ret, err);
+	return step;
+}
