@@ -62,7 +62,8 @@ void report_open(struct report *report)
 	}
 }
 
-static size_t line_format(char line[GUEST_REPORT_LINE_MAX], const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static size_t line_format(char line[GUEST_REPORT_LINE_MAX],
+								const char *format, va_list args)
 {
 	size_t length;
 

@@ -64,8 +64,8 @@ static void absent_and_null_members_are_empty(void **state)
 	static const char *const configs[] = {
 		"{\"os\":\"linux\",\"architecture\":\"%s\"}",
 		"{\"os\":\"linux\",\"architecture\":\"%s\",\"config\":null}",
-		"{\"os\":\"linux\",\"architecture\":\"%s\",\"config\":{\"Cmd\":null,"
-		"\"Entrypoint\":null,\"Env\":null,\"User\":null,\"WorkingDir\":null}}",
+		("{\"os\":\"linux\",\"architecture\":\"%s\",\"config\":{\"Cmd\":null,"
+		 "\"Entrypoint\":null,\"Env\":null,\"User\":null,\"WorkingDir\":null}}"),
 	};
 
 	(void)state;
