@@ -371,11 +371,12 @@ static int key_compare(const void *a, const void *b, void *unescaped)
 /* Sorting needs no protection against keys chosen to collide, as hashing would. */
 static int check_duplicates(struct checker *c, size_t first)
 {
-	struct key *keys = c->keys + first;
 	size_t count = c->key_count - first;
+	struct key *keys;
 
 	if (count < 2)
 		return 0;
+	keys = c->keys + first;
 	qsort_r(keys, count, sizeof(*keys), key_compare, c->unescaped);
 	for (size_t i = 1; i < count; i++) {
 		char what[96];

@@ -27,6 +27,10 @@ def check(sentence, good, seen=""):
         print(f"not ok - {sentence}{f': {seen}' if seen != '' else ''}", flush=True)
 
 
+def skip(sentence, reason):
+    print(f"skip - {sentence}: {reason}", flush=True)
+
+
 def finish():
     sys.exit(1 if failures else 0)
 
@@ -134,6 +138,15 @@ class Gateway:
         status = dict(line.split(":", 1) for line in open(f"/proc/{pid}/status"))
         return (int(status["VmRSS"].split()[0]), len(os.listdir(f"/proc/{pid}/fd")),
                 int(status["Threads"]))
+
+
+    def check_memory(self, sentence, before_kb, allowed_kb):
+        """Resident memory against a figure of usage()."""
+        with open(f"{self.build}/api-gateway/api-gateway", "rb") as f:
+            if b"__asan_init" in f.read():
+                return skip(sentence, "AddressSanitizer keeps freed memory")
+        now_kb = self.usage()[0]
+        check(sentence, now_kb < before_kb + allowed_kb, f"{before_kb} kB, then {now_kb} kB")
 
 
 class Answer:
