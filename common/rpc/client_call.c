@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client_call.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,9 +12,17 @@
 
 #define TIMEOUT_MS 30000
 
+/* Negative: none. A part of another call has no more time than that one. */
 static int timeout_of(const struct rpc_call_options *options)
 {
-	return options && options->timeout_ms ? options->timeout_ms : TIMEOUT_MS;
+	int timeout_ms = options && options->timeout_ms ? options->timeout_ms : TIMEOUT_MS;
+	int64_t left_ms = INT64_MAX;
+
+	if (options && options->parent)
+		left_ms = rpc_call_time_left_ms(options->parent);
+	if (left_ms <= INT_MAX && (timeout_ms < 0 || left_ms < timeout_ms))
+		return (int)left_ms;
+	return timeout_ms;
 }
 
 static gpr_timespec deadline_after(int timeout_ms)

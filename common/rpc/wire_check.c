@@ -13,6 +13,7 @@ enum wire_type {
 };
 
 #define FIELD_NUMBER_MAX ((1u << 29) - 1)
+#define FIELDS_MAX	 256 /* of a message type whose sub-messages can be checked */
 
 struct cursor {
 	const uint8_t *at;
@@ -23,6 +24,12 @@ struct check {
 	unsigned depth;
 	unsigned elements;
 	struct err *err;
+};
+
+/* The message that is looked at: its type, and which of its sub-messages have come. */
+struct level {
+	const ProtobufCMessageDescriptor *type;
+	uint64_t seen[FIELDS_MAX / 64]; /* a bit for each field */
 };
 
 static int refuse(struct check *check, const ProtobufCMessageDescriptor *type,
@@ -56,11 +63,27 @@ static bool skip(struct cursor *cursor, uint64_t size)
 	return true;
 }
 
+/* Whether a sub-message that may come once comes for the first time. */
+static bool is_first(struct level *level, const ProtobufCFieldDescriptor *field)
+{
+	size_t index = (size_t)(field - level->type->fields);
+	uint64_t bit = UINT64_C(1) << (index % 64);
+	bool first;
+
+	if (field->label == PROTOBUF_C_LABEL_REPEATED)
+		return true;
+	if (index >= FIELDS_MAX)
+		return false;
+	first = !(level->seen[index / 64] & bit);
+	level->seen[index / 64] |= bit;
+	return first;
+}
+
 static int check_message(struct check *check, const ProtobufCMessageDescriptor *type,
 			 struct cursor cursor);
 
 /* A length-delimited field whose content is `content`. */
-static int check_content(struct check *check, const ProtobufCMessageDescriptor *type,
+static int check_content(struct check *check, struct level *level,
 			 const ProtobufCFieldDescriptor *field, struct cursor content)
 {
 	size_t size = (size_t)(content.end - content.at);
@@ -70,19 +93,23 @@ static int check_content(struct check *check, const ProtobufCMessageDescriptor *
 		return 0;
 	if (field->type == PROTOBUF_C_TYPE_STRING &&
 	    utf8_valid_length((const char *)content.at, size) != size)
-		return refuse(check, type, field, "text must be UTF-8 without NUL characters");
+		return refuse(check, level->type, field,
+			      "text must be UTF-8 without NUL characters");
 	if (field->type != PROTOBUF_C_TYPE_MESSAGE)
 		return 0;
+	if (!is_first(level, field))
+		return refuse(check, level->type, field, "comes more than once");
 	if (++check->depth > WIRE_DEPTH_MAX)
-		return refuse(check, type, field, "messages are nested deeper than 64 levels");
+		return refuse(check, level->type, field,
+			      "messages are nested deeper than 64 levels");
 	r = check_message(check, field->descriptor, content);
 	check->depth--;
 	return r;
 }
 
-static int check_field(struct check *check, const ProtobufCMessageDescriptor *type,
-		       struct cursor *cursor)
+static int check_field(struct check *check, struct level *level, struct cursor *cursor)
 {
+	const ProtobufCMessageDescriptor *type = level->type;
 	const ProtobufCFieldDescriptor *field;
 	uint64_t tag, value;
 	bool whole;
@@ -105,7 +132,7 @@ static int check_field(struct check *check, const ProtobufCMessageDescriptor *ty
 	case WIRE_BYTES:
 		whole = read_varint(cursor, &value) && skip(cursor, value);
 		if (whole)
-			return check_content(check, type, field,
+			return check_content(check, level, field,
 					     (struct cursor){ cursor->at - value, cursor->at });
 		break;
 	default:
@@ -117,8 +144,10 @@ static int check_field(struct check *check, const ProtobufCMessageDescriptor *ty
 static int check_message(struct check *check, const ProtobufCMessageDescriptor *type,
 			 struct cursor cursor)
 {
+	struct level level = { .type = type };
+
 	while (cursor.at < cursor.end)
-		if (check_field(check, type, &cursor))
+		if (check_field(check, &level, &cursor))
 			return -1;
 	return 0;
 }

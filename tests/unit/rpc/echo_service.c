@@ -62,7 +62,13 @@ static int handle_echo(struct rpc_call *call, const ProtobufCMessage *message, v
 {
 	const echo_request *request = (const echo_request *)message;
 
-	usleep(request->busy_ms * 1000);
+	if (request->busy_ms) {
+		struct echo *echo = user;
+
+		atomic_fetch_add(&echo->running, 1);
+		usleep(request->busy_ms * 1000);
+		atomic_fetch_sub(&echo->running, 1);
+	}
 	if (wait_a_while(call, user, request->delay_ms, err))
 		return -1;
 	if (request->fail_reason[0])

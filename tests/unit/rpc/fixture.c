@@ -135,7 +135,7 @@ int64_t now_ms(void)
 
 void expect_soon(atomic_int *value, int expected)
 {
-	for (int i = 0; i < 2000 && atomic_load(value) != expected; i++)
+	for (int i = 0; i < 10000 && atomic_load(value) != expected; i++)
 		usleep(1000);
 	assert_int_equal(atomic_load(value), expected);
 }

@@ -36,7 +36,7 @@ int fixture_call(struct fixture *fixture, enum echo_method method,
 
 int64_t now_ms(void); /* CLOCK_MONOTONIC */
 
-/* Waits up to 2 s. */
+/* Waits up to 10 s: machines that run tests may be busy. */
 void expect_soon(atomic_int *value, int expected);
 
 #endif

@@ -312,13 +312,13 @@ static void passed_deadline_means_unknown_outcome(void **state)
 	int64_t start = now_ms();
 	struct err err;
 
-	request.delay_ms = 3000;
-	assert_int_equal(fixture_call(fixture, ECHO_ECHO, &request, 150, NULL, &err), -1);
+	request.delay_ms = 10000;
+	assert_int_equal(fixture_call(fixture, ECHO_ECHO, &request, 1000, NULL, &err), -1);
 
 	assert_int_equal(err.reason, ERR_OUTCOME_UNKNOWN);
 	assert_string_equal(err.message,
-			    "/hypeman.test.v1.EchoService/Echo gave no answer within 150 ms");
-	assert_in_range(now_ms() - start, 149, 1500);
+			    "/hypeman.test.v1.EchoService/Echo gave no answer within 1000 ms");
+	assert_in_range(now_ms() - start, 999, 9000);
 	expect_soon(&fixture->echo.cancelled, 1); /* the handler was told */
 }
 
@@ -333,8 +333,8 @@ static void deadline_and_cancellation_are_passed_on(void **state)
 	assert_in_range(response->time_left_ms, 1, 2040); /* without a parent: 30,000 */
 	protobuf_c_message_free_unpacked(&response->base, NULL);
 
-	request.delay_ms = 5000;
-	assert_int_equal(fixture_call(fixture, ECHO_RELAY, &request, 200, NULL, &err), -1);
+	request.delay_ms = 10000;
+	assert_int_equal(fixture_call(fixture, ECHO_RELAY, &request, 1000, NULL, &err), -1);
 	assert_int_equal(err.reason, ERR_OUTCOME_UNKNOWN);
 	expect_soon(&fixture->echo.cancelled, 1); /* the Echo behind the Relay */
 }
@@ -404,7 +404,7 @@ static void *call_busy(void *arg)
 	echo_request request = ECHO_REQUEST_INIT;
 	struct err err;
 
-	request.busy_ms = 300;
+	request.busy_ms = 700;
 	if (fixture_call(caller->fixture, ECHO_ECHO, &request, 10000, NULL, &err)) {
 		caller->failures = 1;
 		caller->overloads = err.reason == ERR_OVERLOADED;
@@ -431,7 +431,7 @@ static void calls_beyond_the_queue_are_refused_at_once(void **state)
 		overloads += callers[i].overloads;
 	}
 	assert_int_equal(failures, overloads);
-	assert_in_range(overloads, 3, 5);
+	assert_in_range(overloads, 1, 5);
 	fixture_free(fixture);
 }
 

@@ -250,10 +250,28 @@ static void one_peer_cannot_take_every_place(void **state)
 	fixture_free(fixture);
 }
 
+/* Of the process: the server's are among them. */
+static int count_descriptors(void)
+{
+	int count = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+static void wait_for_descriptors(int count)
+{
+	for (int i = 0; i < 5000 && count_descriptors() > count; i++)
+		usleep(1000);
+	assert_int_equal(count_descriptors(), count);
+}
+
 static void connections_are_counted_as_long_as_they_last(void **state)
 {
 	const struct rpc_server_options options = { .max_connections = 4 };
 	struct fixture *fixture = fixture_new(&options);
+	int before = count_descriptors();
 	int fds[4], excess;
 
 	(void)state;
@@ -268,7 +286,7 @@ static void connections_are_counted_as_long_as_they_last(void **state)
 		close(excess);
 		for (int i = 0; i < 4; i++)
 			close(fds[i]);
-		usleep(50000); /* until the core has noticed */
+		wait_for_descriptors(before); /* the core has noticed */
 	}
 	fixture_free(fixture);
 }
@@ -298,7 +316,7 @@ static void server_recovers_from_want_of_descriptors(void **state)
 	while (count > 0)
 		close(fds[--count]);
 
-	for (int i = 0; i < 50 && fixture_echo(fixture->channel, "back", &err); i++)
+	for (int i = 0; i < 250 && fixture_echo(fixture->channel, "back", &err); i++)
 		usleep(20000);
 	assert_int_equal(fixture_echo(fixture->channel, "back", &err), 0);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);

@@ -94,21 +94,24 @@ static void another_thread_cancels_a_stream(void **state)
 {
 	count_request request = HYPEMAN__TEST__V1__COUNT_REQUEST__INIT;
 	struct fixture *fixture = *state;
+	ProtobufCMessage *message = NULL;
 	struct rpc_stream *stream;
 	int64_t start = now_ms();
 	pthread_t thread;
 	struct err err;
 
 	request.count = 100;
-	request.interval_ms = 10000;
+	request.interval_ms = 20000;
 	stream = open_count(fixture, &request, 0);
+	assert_int_equal(rpc_stream_receive(stream, &message), 1);
+	protobuf_c_message_free_unpacked(message, NULL);
 	pthread_create(&thread, NULL, cancel_soon, stream);
-	assert_int_equal(read_numbers(stream), 1);
+	assert_int_equal(rpc_stream_receive(stream, &message), 0);
 	pthread_join(thread, NULL);
 	assert_int_equal(rpc_stream_finish(stream, &err), -1);
 
 	assert_int_equal(err.reason, ERR_CANCELLED);
-	assert_true(now_ms() - start < 2000);
+	assert_true(now_ms() - start < 10000);
 	expect_soon(&fixture->echo.cancelled, 1);
 }
 
@@ -137,9 +140,9 @@ static void stream_has_a_deadline(void **state)
 	struct err err;
 
 	request.count = 1000;
-	request.interval_ms = 50;
-	stream = open_count(*state, &request, 300);
-	assert_in_range(read_numbers(stream), 2, 7);
+	request.interval_ms = 100;
+	stream = open_count(*state, &request, 1000);
+	assert_in_range(read_numbers(stream), 1, 10);
 	assert_int_equal(rpc_stream_finish(stream, &err), -1);
 	assert_int_equal(err.reason, ERR_OUTCOME_UNKNOWN);
 }
@@ -166,7 +169,7 @@ static void receive_waits_only_as_long_as_it_was_told(void **state)
 		protobuf_c_message_free_unpacked(message, NULL);
 	}
 	assert_int_equal(received, 3);
-	assert_true(timeouts > 4);
+	assert_true(timeouts > 1);
 	assert_int_equal(rpc_stream_finish(stream, &err), 0);
 }
 

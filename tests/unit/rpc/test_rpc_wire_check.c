@@ -65,6 +65,14 @@ static const struct wire_case cases[] = {
 	{ BYTES("\x32\x06\x0a\x01\xff\x12\x01"
 		"b"),
 	  "LabelsEntry.key: text must be UTF-8" },
+	{ BYTES("\x3a\x00\x3a\x00"), "EchoRequest.node: comes more than once" },
+	{ BYTES("\x3a\x00\x42\x00\x42\x00"), NULL },	     /* node once, nodes twice */
+	{ BYTES("\x42\x02\x0a\x00\x42\x02\x0a\x00"), NULL }, /* one child in each */
+	{ BYTES("\x3a\x04\x0a\x00\x0a\x00"), "Node.child: comes more than once" },
+	{ BYTES("\x0a\x01"
+		"a\x0a\x01"
+		"b"),
+	  NULL }, /* the last text counts */
 	{ BYTES("\x3a\x04\x0a\x02\x12\x05"), "Node.name: the message ends inside a field" },
 };
 

@@ -143,10 +143,10 @@ async function unaryCalls(echo) {
 
   const start = Date.now();
   const cancelled = await new Promise((resolve) => {
-    const call = echo.Echo({ delay_ms: 3000 }, (error) => resolve(error));
+    const call = echo.Echo({ delay_ms: 10000 }, (error) => resolve(error));
     setTimeout(() => call.cancel(), 100);
   });
-  check(cancelled && cancelled.code === grpc.status.CANCELLED && Date.now() - start < 1500,
+  check(cancelled && cancelled.code === grpc.status.CANCELLED && Date.now() - start < 8000,
     'a call is cancelled', cancelled);
 
   r = await unary(echo, 'Missing', {});
@@ -199,8 +199,8 @@ async function streams(echo) {
   check(r.error && r.error.code === grpc.status.CANCELLED && r.seen.length === 3,
     'a stream is cancelled', r);
 
-  r = await read(echo.Count({ count: 100, interval_ms: 50 }, { deadline: Date.now() + 300 }));
-  check(r.error && r.error.code === grpc.status.DEADLINE_EXCEEDED && r.seen.length >= 2,
+  r = await read(echo.Count({ count: 100, interval_ms: 100 }, { deadline: Date.now() + 1000 }));
+  check(r.error && r.error.code === grpc.status.DEADLINE_EXCEEDED && r.seen.length >= 1,
     'a stream has a deadline', r);
 
   const chat = echo.Chat();
