@@ -15,8 +15,8 @@
  * MONITOR_TOO_MANY_STUCK.
  *
  * The worker trusts nothing here: it checks every request against root-owned policy (which
- * classes and vendors may be touched, which gids may be granted) and, before it removes or
- * revokes, against root's journal of what root made (monitor/journal.h).
+ * classes, vendors and addresses may be touched, which gids may be granted) and, before it
+ * removes, restores or revokes, against root's journal of what root made (monitor/journal.h).
  */
 
 #ifndef GPU_AGENT_OPS_H
@@ -26,13 +26,16 @@
 
 #include "common/pci_addr.h"
 
-#define OPS_VERSION	  1
+#define OPS_VERSION	  2
 #define OPS_STUCK_MAX	  8
 #define OPS_WORKERS_MAX	  32 /* at once, stuck ones included */
 #define OPS_TYPE_MAX	  64 /* "nvidia-1147", "i915-GVTg_V5_4" */
 #define OPS_NAME_MAX	  64
 #define OPS_DRIVER_MAX	  32
 #define OPS_MESSAGE_MAX	  256
+#define OPS_RESET_MAX	  32 /* "flr bus" */
+#define OPS_FINDING_MAX	  192
+#define OPS_GPUS_MAX	  32 /* in one request */
 #define OPS_UUID_SIZE	  37 /* lower case, with the NUL */
 #define OPS_NO_GROUP	  UINT32_MAX
 #define OPS_UNKNOWN_CLASS UINT32_MAX
@@ -79,6 +82,34 @@ enum op_kind {
 	OP_GRANT_NODE = 4,   /* uuid, gid: node becomes root:gid 0660, read back after it settled */
 	OP_REVOKE_NODE = 5,  /* uuid: node becomes root:root 0600 without ACL */
 	OP_FIND_HOLDERS = 6, /* uuid: processes that have its node open, as records */
+
+	/*
+	 * uuid is the allocation's id here: such a device has no UUID of its own, so root's
+	 * journal knows it by that one. Grant, revoke and find holders take it likewise.
+	 */
+	OP_SET_VENDOR_TYPE = 7,	  /* uuid, parent (the virtual function), vendor_type: journal,
+				     write, read back; OP_RECORD_VENDOR_VF on success */
+	OP_CLEAR_VENDOR_TYPE = 8, /* uuid, parent: only the type that root set and nobody uses;
+				     may be tried again while the driver says EBUSY */
+	OP_BIND_VFIO = 9,	  /* uuid, parent (function 0 of a GPU, or wherever its display
+				     controller is): all of its slot goes to vfio-pci, or nothing;
+				     OP_RECORD_BINDING on success */
+	OP_RESTORE_DRIVER = 10,	  /* uuid, parent: each function of a binding of ours gets exactly
+				     the driver it had; also undoes a bind that was killed */
+	OP_RESET = 11,		  /* uuid, parent: of a binding of ours that nobody uses */
+
+	OP_FIND_GPU_HOLDERS = 12, /* scope: processes that use a GPU through its host driver */
+	OP_CHECK_HOST = 13,	  /* is this host ready? OP_RECORD_FINDING each */
+};
+
+/*
+ * For OP_SCAN and OP_FIND_GPU_HOLDERS. A GPU is named by its physical function, and stands for
+ * its virtual functions too. GPUs that are left out are not touched by any call that can hang.
+ */
+enum op_scope {
+	OP_SCOPE_ALL = 0,
+	OP_SCOPE_ONLY = 1,   /* gpus[] */
+	OP_SCOPE_EXCEPT = 2, /* all but gpus[] */
 };
 
 struct op_request {
@@ -88,6 +119,10 @@ struct op_request {
 	char type[OPS_TYPE_MAX];
 	struct pci_addr parent; /* OP_SCAN: ignored */
 	uint32_t gid;
+	uint32_t vendor_type; /* an id of creatable_vgpu_types; never 0 */
+	uint32_t scope;
+	uint32_t gpu_count;
+	struct pci_addr gpus[OPS_GPUS_MAX];
 };
 
 /* ---- worker -> serve ----------------------------------------------------------- */
@@ -97,6 +132,26 @@ enum op_record_kind {
 	OP_RECORD_MDEV_TYPE = 2,
 	OP_RECORD_MDEV = 3,
 	OP_RECORD_HOLDER = 4,
+	OP_RECORD_VENDOR_VF = 5,
+	OP_RECORD_VENDOR_TYPE = 6, /* after the function that lists it */
+	OP_RECORD_GROUP_MEMBER = 7,
+	OP_RECORD_BINDING = 8,
+	OP_RECORD_FINDING = 9,
+};
+
+/* Why not, for machines. */
+enum op_reason {
+	OP_REASON_NONE = 0,
+	OP_REASON_POLICY = 1,	    /* root's configuration: vendor, class, address */
+	OP_REASON_BOOT_DISPLAY = 2, /* the firmware's display, and allow-boot-display is not set */
+	OP_REASON_NO_GROUP = 3,	    /* no IOMMU group: the IOMMU is off */
+	OP_REASON_GROUP = 4,	    /* the group holds an endpoint that cannot be moved along */
+	OP_REASON_VFS = 5,	    /* its virtual functions are enabled, or it has vGPUs */
+	OP_REASON_NVSWITCH = 6,	    /* needs Fabric Manager partitions, which we do not manage */
+	OP_REASON_FOREIGN = 7,	    /* a VFIO driver has it that root did not bind */
+	OP_REASON_UNKNOWN = 8,	    /* a read failed: what cannot be known is not allowed */
+	OP_REASON_JOURNAL = 9,	    /* root did not make, set or bind this */
+	OP_REASON_HELD = 10,	    /* a process uses it */
 };
 
 /*
@@ -118,6 +173,14 @@ struct op_pci {
 	uint32_t iommu_group;		    /* OPS_NO_GROUP */
 	char driver[OPS_DRIVER_MAX];	    /* empty: none */
 	char name[OPS_NAME_MAX];	    /* "NVIDIA L40S"; physical functions only */
+	uint8_t has_vfio_dev;		    /* a VFIO driver has it, whatever that is called */
+	uint8_t is_barred; /* root's configuration keeps us from changing it or what is below it */
+	/*
+	 * Physical functions: enum op_reason why OP_BIND_VFIO would be refused now, were nobody
+	 * using it (OP_FIND_GPU_HOLDERS tells that); of one that is bound by us too.
+	 */
+	uint8_t bind_refusal;
+	char reset_methods[OPS_RESET_MAX]; /* "flr bus"; empty: no reset */
 };
 
 /* One entry of a parent's mdev_supported_types. */
@@ -139,6 +202,68 @@ struct op_mdev {
 	uint8_t half_removed; /* seen under its parent only: a remove waits for its holder */
 };
 
+/* A virtual function of the vendor VFIO framework. Its vGPU has no identity but this. */
+struct op_vendor_vf {
+	struct pci_addr address;
+	int32_t current_type; /* 0: none; OPS_UNKNOWN */
+	uint8_t list_known;   /* its OP_RECORD_VENDOR_TYPE are all it lists now */
+	uint8_t in_journal; /* root set, or began to set, the type it has now; uuid says for whom */
+	char uuid[OPS_UUID_SIZE];
+};
+
+/* One line of a function's creatable_vgpu_types. */
+struct op_vendor_type {
+	struct pci_addr address;
+	uint32_t id;
+	char name[OPS_NAME_MAX]; /* "NVIDIA L40S-1Q" */
+};
+
+enum op_member_role {
+	OP_MEMBER_MOVES = 1,	/* a function of the GPU's slot: bound with it */
+	OP_MEMBER_HARMLESS = 2, /* a bridge, or an endpoint without a host driver */
+	OP_MEMBER_IN_THE_WAY = 3,
+};
+
+/* What shares the IOMMU group of a physical GPU, the GPU itself included. */
+struct op_group_member {
+	struct pci_addr gpu;
+	struct pci_addr address;
+	uint32_t iommu_group;
+	uint32_t class_code; /* OPS_UNKNOWN_CLASS */
+	uint16_t vendor, device;
+	uint32_t role;
+	char driver[OPS_DRIVER_MAX];
+};
+
+/*
+ * A GPU that root bound for whole-function passthrough, or began to: one for each that root's
+ * journal has, also when the GPU is gone from the host.
+ */
+struct op_binding {
+	char uuid[OPS_UUID_SIZE];
+	struct pci_addr address;
+	uint32_t iommu_group; /* OPS_NO_GROUP */
+	uint8_t is_bound; /* each of its functions has its VFIO driver; else OP_RESTORE_DRIVER */
+	uint8_t has_reset;
+	uint32_t function_count;
+	char driver[OPS_DRIVER_MAX]; /* that address had, and gets back; empty: none */
+};
+
+enum op_level {
+	OP_LEVEL_PASS = 0,
+	OP_LEVEL_WARN = 1,
+	OP_LEVEL_FAIL = 2,
+};
+
+/* What OP_CHECK_HOST found out about one thing. */
+struct op_finding {
+	uint32_t level;
+	char check[OPS_DRIVER_MAX];    /* a word for machines: "iommu" */
+	char subject[OPS_DRIVER_MAX];  /* "0000:41:00.0"; empty: the host */
+	char message[OPS_FINDING_MAX]; /* what is, for people */
+	char fix[OPS_FINDING_MAX];     /* what to do; empty: nothing */
+};
+
 /*
  * certain 0: the process holds some VFIO device, and the kernel does not say which (a device
  * descriptor alone, before Linux 6.18). Only sent when nobody is known to hold ours.
@@ -148,6 +273,7 @@ struct op_holder {
 	uint32_t uid;
 	uint8_t certain;
 	char command[OPS_NAME_MAX];
+	struct pci_addr gpu; /* OP_FIND_GPU_HOLDERS, OP_BIND_VFIO: which one it uses */
 };
 
 struct op_record {
@@ -158,6 +284,11 @@ struct op_record {
 		struct op_mdev_type mdev_type;
 		struct op_mdev mdev;
 		struct op_holder holder;
+		struct op_vendor_vf vendor_vf;
+		struct op_vendor_type vendor_type;
+		struct op_group_member group_member;
+		struct op_binding binding;
+		struct op_finding finding;
 	};
 };
 
@@ -172,6 +303,7 @@ enum op_status {
 	OP_UNVERIFIED = 6, /* the kernel said yes, reading back says otherwise */
 	OP_INVALID = 7,	   /* a malformed request */
 	OP_FAILED = 8,	   /* before the kernel was touched: journal, memory; error is an errno */
+	OP_UNSUPPORTED = 9, /* the device has no means of it (OP_RESET); nothing was touched */
 };
 
 struct op_result {
@@ -180,6 +312,7 @@ struct op_result {
 	int32_t error;
 	uint32_t records; /* sent before this: fewer arrived means the scan is not whole */
 	char message[OPS_MESSAGE_MAX]; /* for people: names the object */
+	uint32_t reason;	       /* enum op_reason, where one fits */
 };
 
 #endif

@@ -13,12 +13,19 @@ import tempfile
 import time
 import uuid
 
-VERSION = 1
+VERSION = 2
 START_WORKER, GIVE_UP_WORKER = 1, 2
 WORKER_STARTED, TOO_MANY_STUCK, TOO_MANY_WORKERS, FAILED = 1, 2, 3, 4
-SCAN, CREATE, REMOVE, GRANT, REVOKE, HOLDERS = 1, 2, 3, 4, 5, 6
-PCI, MDEV_TYPE, MDEV, HOLDER = 1, 2, 3, 4
-OK, REFUSED, NOT_FOUND, IN_USE, EXISTS, KERNEL, UNVERIFIED, INVALID, OP_FAILED = range(9)
+(SCAN, CREATE, REMOVE, GRANT, REVOKE, HOLDERS, SET_TYPE, CLEAR_TYPE, BIND, RESTORE, RESET,
+ GPU_HOLDERS, CHECK) = range(1, 14)
+SCOPE_ALL, SCOPE_ONLY, SCOPE_EXCEPT = range(3)
+PCI, MDEV_TYPE, MDEV, HOLDER, VENDOR_VF, VENDOR_TYPE, MEMBER, BINDING, FINDING = range(1, 10)
+(OK, REFUSED, NOT_FOUND, IN_USE, EXISTS, KERNEL, UNVERIFIED, INVALID, OP_FAILED,
+ UNSUPPORTED) = range(10)
+(NO_REASON, POLICY, BOOT_DISPLAY, NO_IOMMU_GROUP, GROUP, VFS, NVSWITCH, FOREIGN, UNKNOWN, JOURNAL,
+ HELD) = range(11)
+MOVES, HARMLESS, IN_THE_WAY = 1, 2, 3
+UNKNOWN_NUMBER = -0x80000000
 STUCK_MAX, WORKERS_MAX = 8, 32
 NO_GROUP = 0xFFFFFFFF
 GID = 300000
@@ -50,12 +57,13 @@ class MonitorReply(ctypes.Structure):
 
 class OpRequest(ctypes.Structure):
     _fields_ = [("version", u32), ("kind", u32), ("uuid", ctypes.c_char * 37),
-                ("type", ctypes.c_char * 64), ("parent", Addr), ("gid", u32)]
+                ("type", ctypes.c_char * 64), ("parent", Addr), ("gid", u32),
+                ("vendor_type", u32), ("scope", u32), ("gpu_count", u32), ("gpus", Addr * 32)]
 
 
 class OpResult(ctypes.Structure):
     _fields_ = [("version", u32), ("status", u32), ("error", i32), ("records", u32),
-                ("message", ctypes.c_char * 256)]
+                ("message", ctypes.c_char * 256), ("reason", u32)]
 
 
 class Pci(ctypes.Structure):
@@ -64,7 +72,9 @@ class Pci(ctypes.Structure):
                 ("vendor", u16), ("device", u16), ("subsystem_vendor", u16),
                 ("subsystem_device", u16), ("class_code", u32), ("numa_node", i32),
                 ("sriov_total", i32), ("sriov_enabled", i32), ("iommu_group", u32),
-                ("driver", ctypes.c_char * 32), ("name", ctypes.c_char * 64)]
+                ("driver", ctypes.c_char * 32), ("name", ctypes.c_char * 64),
+                ("has_vfio_dev", u8), ("is_barred", u8), ("bind_refusal", u8),
+                ("reset_methods", ctypes.c_char * 32)]
 
 
 class MdevType(ctypes.Structure):
@@ -78,11 +88,39 @@ class Mdev(ctypes.Structure):
 
 
 class Holder(ctypes.Structure):
-    _fields_ = [("pid", i32), ("uid", u32), ("certain", u8), ("command", ctypes.c_char * 64)]
+    _fields_ = [("pid", i32), ("uid", u32), ("certain", u8), ("command", ctypes.c_char * 64),
+                ("gpu", Addr)]
+
+
+class VendorVf(ctypes.Structure):
+    _fields_ = [("address", Addr), ("current_type", i32), ("list_known", u8), ("in_journal", u8),
+                ("uuid", ctypes.c_char * 37)]
+
+
+class VendorType(ctypes.Structure):
+    _fields_ = [("address", Addr), ("id", u32), ("name", ctypes.c_char * 64)]
+
+
+class GroupMember(ctypes.Structure):
+    _fields_ = [("gpu", Addr), ("address", Addr), ("iommu_group", u32), ("class_code", u32),
+                ("vendor", u16), ("device", u16), ("role", u32), ("driver", ctypes.c_char * 32)]
+
+
+class Binding(ctypes.Structure):
+    _fields_ = [("uuid", ctypes.c_char * 37), ("address", Addr), ("iommu_group", u32),
+                ("is_bound", u8), ("has_reset", u8), ("function_count", u32),
+                ("driver", ctypes.c_char * 32)]
+
+
+class Finding(ctypes.Structure):
+    _fields_ = [("level", u32), ("check", ctypes.c_char * 32), ("subject", ctypes.c_char * 32),
+                ("message", ctypes.c_char * 192), ("fix", ctypes.c_char * 192)]
 
 
 class RecordBody(ctypes.Union):
-    _fields_ = [("pci", Pci), ("mdev_type", MdevType), ("mdev", Mdev), ("holder", Holder)]
+    _fields_ = [("pci", Pci), ("mdev_type", MdevType), ("mdev", Mdev), ("holder", Holder),
+                ("vendor_vf", VendorVf), ("vendor_type", VendorType), ("member", GroupMember),
+                ("binding", Binding), ("finding", Finding)]
 
 
 class Record(ctypes.Structure):
