@@ -67,7 +67,12 @@ int edge_check_layout(const struct request *request, struct err *err)
 			return fail_layout(err);
 		line = end_of(header->value) + 2;
 	}
-	/* The empty line: its LF is the head's last byte, which the parser replaced too. */
+	/*
+	 * The empty line: its LF is the head's last byte, which the parser replaced too. A
+	 * head that ends in LF LF could fill the buffer, with nothing there to look at.
+	 */
+	if (line + 2 > request->method + REQUEST_HEAD_BYTES_MAX)
+		return fail_layout(err);
 	if (line[-1] != '\0' || line[0] != '\r' || line[1] != '\0')
 		return fail_layout(err);
 	return 0;

@@ -19,7 +19,6 @@
 /*
  * That the texts of the request cover all bytes of its head, with nothing between them
  * but what RFC 9112 puts there: whatever the parser skipped, someone else may have read.
- * The buffer must reach three bytes behind the last header.
  */
 int edge_check_layout(const struct request *request, struct err *err);
 

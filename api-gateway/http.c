@@ -346,7 +346,7 @@ static int http_error(struct mg_connection *connection, int status, const char *
 		err_set(err, ERR_INVALID_ARGUMENT,
 			"the request is not well-formed HTTP/1.1, came too slowly, or its head is "
 			"larger than %d bytes",
-			HTTP_HEAD_BYTES_MAX);
+			REQUEST_HEAD_BYTES_MAX);
 	response_set_problem(&response, err);
 	write_response(connection, &response, false, true);
 	response_done(&response);
@@ -429,7 +429,7 @@ static int start(struct http_server *server, const struct http_options *options,
 
 	snprintf(listen, sizeof(listen), "%s:%u", options->address, options->port);
 	snprintf(threads, sizeof(threads), "%u", options->threads);
-	snprintf(head_bytes, sizeof(head_bytes), "%d", HTTP_HEAD_BYTES_MAX);
+	snprintf(head_bytes, sizeof(head_bytes), "%d", REQUEST_HEAD_BYTES_MAX);
 	server->civetweb = mg_start2(&init, &error);
 	if (!server->civetweb)
 		return err_set(err, ERR_UNAVAILABLE, "cannot listen on %s with %u threads: %s",

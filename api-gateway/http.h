@@ -18,7 +18,6 @@
 #include "response.h"
 #include "text.h"
 
-#define HTTP_HEAD_BYTES_MAX 16384
 #define HTTP_BODY_BYTES_MAX (1024 * 1024)
 
 struct http_server;

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base64.h"
 #include "google/protobuf/timestamp.pb-c.h"
@@ -46,6 +47,8 @@ static int write_double(struct text *to, const struct field *field, double value
 		snprintf(copy, sizeof(copy), "%.*g", digits, value);
 	while (digits++ < digits_max && strtod(copy, NULL) != value);
 	text_append_string(to, copy);
+	if (fabs(value) > (double)JSON_INTEGER_MAX && !strpbrk(copy, ".e"))
+		text_append_string(to, ".0"); /* no inexact integer */
 	return 0;
 }
 

@@ -6,7 +6,8 @@
 
 #include <stddef.h>
 
-#define REQUEST_HEADERS_MAX 64
+#define REQUEST_HEADERS_MAX    64
+#define REQUEST_HEAD_BYTES_MAX 16384
 
 struct request_header {
 	const char *name;

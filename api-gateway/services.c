@@ -33,8 +33,19 @@ static bool is_read(const struct route *route)
 	return !route->method || strcmp(route->method, "GET") == 0;
 }
 
+/* The RPC's "instance.name" is the body's "name". */
+static void rename_field(const struct route *route, struct err *err)
+{
+	const char *body = route->body ? route->body->pb->name : "";
+	size_t length = strlen(body);
+
+	if (length > 0 && strncmp(err->field, body, length) == 0 && err->field[length] == '.')
+		memmove(err->field, err->field + length + 1, strlen(err->field + length + 1) + 1);
+}
+
 int services_explain(const struct services *services, const struct route *route, struct err *err)
 {
+	rename_field(route, err);
 	if (err->reason == ERR_OUTCOME_UNKNOWN && is_read(route))
 		err->reason = ERR_UNAVAILABLE;
 	if (err->reason == ERR_OUTCOME_UNKNOWN || err->reason == ERR_UNAVAILABLE)

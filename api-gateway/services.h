@@ -41,7 +41,10 @@ int services_call(const struct services *services, const struct route *route,
 		  const ProtobufCMessage *request, int timeout_ms, ProtobufCMessage **ret,
 		  struct err *err);
 
-/* Puts the service's name before what a lost or late call says. Returns -1. */
+/*
+ * Turns a failure of the route's RPC into one of the request: names the service when it
+ * was lost or late, and fields as the body has them. Returns -1.
+ */
 int services_explain(const struct services *services, const struct route *route, struct err *err);
 
 /* grpc.health.v1: 0 when the service says it is serving, within timeout_ms. */

@@ -43,7 +43,7 @@ def message(name):
 def refuse(context, word, code, text, violations=()):
     status = message("google.rpc.Status")(code=code, message=text)
     info = message("google.rpc.ErrorInfo")(reason=word, domain="hypeman")
-    info.metadata["field"] = "gpu.profile"
+    info.metadata["field"] = "instance.gpu.profile"
     status.details.add(type_url="type.googleapis.com/google.rpc.ErrorInfo",
                        value=info.SerializeToString())
     if violations:

@@ -110,7 +110,8 @@ static int next_enum(struct filler *filler, const struct field *field)
 
 static double next_double(struct filler *filler)
 {
-	static const double doubles[] = { 0.0, 1.5, -1e300, 1e-300, 0.1, 1.0 / 3, 123456789.125 };
+	static const double doubles[] = { 0.0, 1.5,	-1e300,	       1e-300,
+					  0.1, 1.0 / 3, 123456789.125, 1e16 + 2 };
 
 	return doubles[next(filler) % (sizeof(doubles) / sizeof(doubles[0]))];
 }
