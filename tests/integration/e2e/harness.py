@@ -66,6 +66,16 @@ class Process:
         self.name = self.status["Name"]
         self.uids = [int(uid) for uid in self.status["Uid"].split()]
         self.arguments = read(f"/proc/{pid}/cmdline").split("\0")
+        self.started = self.read_started()
+
+    def read_started(self):
+        return read(f"/proc/{self.pid}/stat").rsplit(") ", 1)[1].split()[19]
+
+    def alive(self):
+        try:
+            return self.read_started() == self.started
+        except OSError:
+            return False
 
     def capabilities(self):
         """The sets that give a process rights, or'ed."""
@@ -87,23 +97,13 @@ def processes(wanted=lambda process: True):
     return found
 
 
-def processes_of(program):
-    """Those that execute a file of this name."""
-    return processes(lambda process: os.path.basename(process.arguments[0]) == program)
-
-
-def machines():
-    """QEMU processes."""
-    return processes(lambda process: process.arguments[0].endswith("qemu-system-x86_64"))
-
-
 def traces():
-    """What quickstart must not leave on this machine."""
+    """What quickstart could leave on this machine."""
     found = {"mount " + line.split()[1] for line in read("/proc/self/mounts").splitlines()
-             if "hypeman" in line}
-    found |= {"user " + line for line in read("/etc/passwd").splitlines()}
-    found |= {"range " + line for file in ("/etc/subuid", "/etc/subgid")
-              if os.path.exists(file) for line in read(file).splitlines()}
+             if "/hypeman." in line.split()[1]}
+    for file in "/etc/passwd", "/etc/group", "/etc/subuid", "/etc/subgid":
+        if os.path.exists(file):
+            found |= {f"{file}: {line}" for line in read(file).splitlines() if line.startswith("hypeman")}
     found |= {"file " + os.path.join(folder, name) for folder in ("/run", "/var/tmp", "/usr/sbin")
               if os.path.isdir(folder) for name in os.listdir(folder)
               if "hypeman" in name or name == "policy-rc.d"}
@@ -153,8 +153,27 @@ class Quickstart:
     def output(self):
         return read(self.output_file.name)
 
+    def processes(self):
+        """What quickstart started, and what that started."""
+        every = processes()
+        ours = {self.process.pid}
+        while True:
+            more = {process.pid for process in every if int(process.status["PPid"]) in ours} - ours
+            if not more:
+                return [process for process in every if process.pid in ours]
+            ours |= more
+
+    def processes_of(self, program):
+        """Those that execute a file of this name."""
+        return [process for process in self.processes()
+                if os.path.basename(process.arguments[0]) == program]
+
+    def machines(self):
+        """QEMU processes."""
+        return self.processes_of("qemu-system-x86_64")
+
     def show_logs(self):
-        for name in sorted(os.listdir(self.state + "/logs")):
+        for name in "simhost.log", "gpu-agent.log", "instance-svc.log", "api-gateway.log":
             lines = read(f"{self.state}/logs/{name}").splitlines()[-40:]
             print("".join(f"# {name}: {line}\n" for line in lines), end="", flush=True)
 
