@@ -140,16 +140,22 @@ static const char *find_enum_text(const char *type, const char *value)
 static int fill_enum(struct field *field, struct err *err)
 {
 	const ProtobufCEnumDescriptor *type = field->pb->descriptor;
+	const char *listed = NULL, *missing = NULL;
 
 	field->enum_texts = calloc(type->n_values, sizeof(*field->enum_texts));
 	if (!field->enum_texts)
 		return err_sys(err, ENOMEM, "cannot describe %s", type->name);
 	for (unsigned i = 0; i < type->n_values; i++) {
 		field->enum_texts[i] = find_enum_text(type->name, type->values[i].name);
-		if (!field->enum_texts[i] && type->values[i].value != 0)
-			return err_set(err, ERR_INTERNAL, "json_names.def has no text for %s.%s",
-				       type->name, type->values[i].name);
+		if (field->enum_texts[i])
+			listed = type->values[i].name;
+		else if (type->values[i].value != 0)
+			missing = type->values[i].name;
 	}
+	if (listed && missing)
+		return err_set(err, ERR_INTERNAL,
+			       "json_names.def has a text for %s.%s, none for %s", type->name,
+			       listed, missing);
 	return 0;
 }
 

@@ -101,11 +101,13 @@ static void fill_contained(struct filler *filler, const struct message_table *ta
 	filler->depth--;
 }
 
+/* Zero for an enum that has no texts. */
 static int next_enum(struct filler *filler, const struct field *field)
 {
 	const ProtobufCEnumDescriptor *type = field->pb->descriptor;
+	int value = type->values[next(filler) % type->n_values].value;
 
-	return type->values[next(filler) % type->n_values].value;
+	return field_enum_text(field, value) ? value : 0;
 }
 
 static double next_double(struct filler *filler)

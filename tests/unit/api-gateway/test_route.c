@@ -200,6 +200,38 @@ static void routes_without_an_rpc_take_no_query(void **state)
 	assert_non_null(strstr(err.message, "known are: none"));
 }
 
+static void check_texts(const struct field *field, unsigned depth)
+{
+	assert_true(depth < 16);
+	if (field->pb->type == PROTOBUF_C_TYPE_ENUM) {
+		const ProtobufCEnumDescriptor *type = field->pb->descriptor;
+
+		for (unsigned i = 0; i < type->n_values; i++)
+			if (type->values[i].value != 0 && !field->enum_texts[i])
+				fail_msg("json_names.def has no text for %s.%s", type->name,
+					 type->values[i].name);
+	}
+	for (unsigned i = 0; field->message && i < field->message->pb->n_fields; i++)
+		check_texts(&field->message->fields[i], depth + 1);
+}
+
+static void every_enum_of_the_api_has_texts(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < table.count; i++) {
+		const struct route *route = &table.routes[i];
+
+		for (unsigned j = 0; route->request && j < route->request->pb->n_fields; j++)
+			check_texts(&route->request->fields[j], 0);
+		if (route->answer)
+			check_texts(route->answer, 0);
+		for (unsigned j = 0; route->kind == ROUTE_PART && !route->answer &&
+				     j < route->response->pb->n_fields;
+		     j++)
+			check_texts(&route->response->fields[j], 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -209,6 +241,7 @@ int main(void)
 		cmocka_unit_test(path_and_query_fill_the_request),
 		cmocka_unit_test(wrong_queries_are_named),
 		cmocka_unit_test(routes_without_an_rpc_take_no_query),
+		cmocka_unit_test(every_enum_of_the_api_has_texts),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
