@@ -1,5 +1,7 @@
 # hypeman_test(NAME source... [LIBS lib...]): a cmocka program, run by ctest with label "unit".
-pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+if(BUILD_TESTING)
+	pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+endif()
 
 function(hypeman_test name)
 	if(NOT BUILD_TESTING)
