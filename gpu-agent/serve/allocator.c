@@ -2,7 +2,6 @@
 #include "allocator.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -288,18 +287,27 @@ static int check_deleted(struct agent *agent, const char *principal, const char 
 	return 0;
 }
 
+static struct lease *find_visible_locked(struct agent *agent, const char *principal, const char *id)
+{
+	struct lease *lease = lease_find_locked(agent, id);
+
+	if (lease && principal && strcmp(lease->allocation.principal, principal) != 0)
+		return NULL;
+	return lease;
+}
+
 /* 1: *ret_lease is busy now, for the caller. 0: no such live allocation of this principal. */
 static int take_lease_locked(struct agent *agent, const char *principal, const char *id,
 			     int64_t deadline_ms, struct lease **ret_lease, struct err *err)
 {
 	struct lease *lease;
 
-	while ((lease = lease_find_locked(agent, id)) && lease->busy)
+	while ((lease = find_visible_locked(agent, principal, id)) && lease->busy)
 		if (!agent_wait_locked(agent, deadline_ms) &&
 		    (agent->stopping || clock_monotonic_ms() >= deadline_ms))
 			return err_set(err, ERR_DEVICE_NOT_RESPONDING,
 				       "another call is still at work on allocation %s", id);
-	if (!lease || (principal && strcmp(lease->allocation.principal, principal) != 0))
+	if (!lease)
 		return 0;
 	if (!agent->inventory)
 		return err_set(err, ERR_INVENTORY_NOT_READY,

@@ -280,6 +280,11 @@ struct room capacity_on_gpu(const struct capacity *capacity, size_t gpu, size_t 
 		       : room_by_rule(load, &offers, framebuffer_mb);
 }
 
+bool capacity_is_offered(const struct capacity *capacity, size_t gpu, size_t profile)
+{
+	return collect_offers(capacity, gpu, profile).listed > 0;
+}
+
 unsigned capacity_available(const struct capacity *capacity, size_t profile)
 {
 	unsigned sum = 0;

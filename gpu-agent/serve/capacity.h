@@ -90,6 +90,9 @@ void capacity_done(struct capacity *capacity);
 
 struct room capacity_on_gpu(const struct capacity *capacity, size_t gpu, size_t profile);
 
+/* Whether any slot of the GPU lists it, free or not. */
+bool capacity_is_offered(const struct capacity *capacity, size_t gpu, size_t profile);
+
 /* Over all GPUs. */
 unsigned capacity_available(const struct capacity *capacity, size_t profile);
 

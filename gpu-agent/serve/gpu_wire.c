@@ -264,7 +264,7 @@ static void devices_to_wire(struct host_view *view, struct wire_host *wire)
 	for (size_t i = 0; i < view->gpu_count; i++) {
 		Hypeman__Gpu__V1__GpuDevice *device = &wire->devices[count];
 
-		if (view->gpus[i].framework != FRAMEWORK_PASSTHROUGH)
+		if (view->gpus[i].framework != FRAMEWORK_PASSTHROUGH || view->gpus[i].barred)
 			continue;
 		hypeman__gpu__v1__gpu_device__init(device);
 		device->name = view->gpus[i].name;

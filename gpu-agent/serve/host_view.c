@@ -17,14 +17,32 @@ static int compare_profiles(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
+/* What only GPUs offer that may not be touched is nothing to choose from. */
+static bool is_listed(const struct capacity *capacity, size_t profile)
+{
+	bool barred = false;
+
+	for (size_t i = 0; i < capacity->inventory->gpu_count; i++) {
+		if (!capacity_is_offered(capacity, i, profile))
+			continue;
+		if (!capacity->inventory->gpus[i].barred)
+			return true;
+		barred = true;
+	}
+	return !barred; /* known from the catalogue: a full GPU has left it out */
+}
+
 static void fill_profiles(struct host_view *view, const struct capacity *capacity)
 {
 	const struct inventory *inventory = capacity->inventory;
 
 	for (size_t i = 0; i < inventory->profile_count; i++) {
-		struct view_profile *profile = &view->profiles[view->profile_count++];
+		struct view_profile *profile = &view->profiles[view->profile_count];
 		int32_t framebuffer_mb = inventory->profiles[i].framebuffer_mb;
 
+		if (!is_listed(capacity, i))
+			continue;
+		view->profile_count++;
 		memcpy(profile->name, inventory->profiles[i].name, sizeof(profile->name));
 		profile->framebuffer_mb = framebuffer_mb > 0 ? (uint32_t)framebuffer_mb : 0;
 		profile->available = capacity_available(capacity, i);
@@ -52,6 +70,7 @@ static void fill_gpu(struct view_gpu *view, const struct capacity *capacity, siz
 	view->framework = gpu->framework;
 	view->numa_node = gpu->numa_node;
 	view->available = may_be_passed_through(gpu);
+	view->barred = gpu->barred;
 	view->total_slots = load->total_slots;
 	view->used_slots = load->used_slots;
 	if (gpu->framework == FRAMEWORK_PASSTHROUGH) {
@@ -68,6 +87,8 @@ static enum host_mode mode_of(const struct host_view *view)
 	enum host_mode mode = HOST_MODE_NONE;
 
 	for (size_t i = 0; i < view->gpu_count; i++) {
+		if (view->gpus[i].barred)
+			continue;
 		if (view->gpus[i].framework != FRAMEWORK_PASSTHROUGH)
 			return HOST_MODE_VGPU;
 		mode = HOST_MODE_PASSTHROUGH;
@@ -81,7 +102,7 @@ static void count_slots(struct host_view *view)
 	for (size_t i = 0; i < view->gpu_count; i++) {
 		bool whole = view->gpus[i].framework == FRAMEWORK_PASSTHROUGH;
 
-		if (whole != (view->mode == HOST_MODE_PASSTHROUGH))
+		if (view->gpus[i].barred || whole != (view->mode == HOST_MODE_PASSTHROUGH))
 			continue;
 		view->total_slots += view->gpus[i].total_slots;
 		view->used_slots += view->gpus[i].used_slots;

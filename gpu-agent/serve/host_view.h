@@ -30,6 +30,7 @@ struct view_gpu {
 	uint32_t locked_framebuffer_mb; /* 0: any, or not known */
 	char reason[192];
 	bool available; /* passthrough */
+	bool barred;	/* listed with its reason, but no part of the host's figures */
 };
 
 struct host_view {

@@ -80,6 +80,8 @@ static int read_options(const struct settings *settings, struct agent_options *o
 
 static int add_peers(struct rpc_server *server, const struct config_list *peers, struct err *err)
 {
+	if (peers->count == 0)
+		log_warning("no peer is configured, so nobody may call");
 	for (size_t i = 0; i < peers->count; i++) {
 		struct rpc_peer peer;
 

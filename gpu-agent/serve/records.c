@@ -62,15 +62,15 @@ enum statement {
 static const char *const statements[STATEMENT_COUNT] = {
 	[LOAD] = "SELECT " COLUMNS " FROM allocation WHERE state < 4 ORDER BY sequence",
 	[LAST_SEQUENCE] = "SELECT coalesce(max(sequence), 0) FROM allocation",
-	[ADD] = "INSERT INTO allocation (" COLUMNS ")"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+	[ADD] = ("INSERT INTO allocation (" COLUMNS ")"
+		 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"),
 	[SET_STATE] = "UPDATE allocation SET state = ?2, iommu_group = ?3 WHERE id = ?1",
 	[UNDO] = "UPDATE allocation SET state = 5, request_id = NULL WHERE id = ?1",
 	[FIND] = "SELECT " COLUMNS " FROM allocation WHERE id = ?1",
-	[FIND_REQUEST] = "SELECT " COLUMNS " FROM allocation"
-			 " WHERE principal = ?1 AND request_id = ?2",
-	[LOAD_TYPES] = "SELECT vendor, device, subsystem_vendor, subsystem_device, id, name,"
-		       " framebuffer_mb, max_instance FROM vgpu_type",
+	[FIND_REQUEST] = ("SELECT " COLUMNS " FROM allocation"
+			  " WHERE principal = ?1 AND request_id = ?2"),
+	[LOAD_TYPES] = ("SELECT vendor, device, subsystem_vendor, subsystem_device, id, name,"
+			" framebuffer_mb, max_instance FROM vgpu_type"),
 	[SAVE_TYPE] = "INSERT OR REPLACE INTO vgpu_type VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 	[BEGIN] = "BEGIN IMMEDIATE",
 	[COMMIT] = "COMMIT",
@@ -153,7 +153,7 @@ static int read_version(struct records *records, int *ret, struct err *err)
 
 static int prepare_schema(struct records *records, const char *path, struct err *err)
 {
-	int version;
+	int version = 0;
 
 	if (read_version(records, &version, err))
 		return -1;

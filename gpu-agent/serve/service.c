@@ -17,6 +17,9 @@ static int delete_allocation(struct rpc_call *call, const ProtobufCMessage *requ
 static int list_allocations(struct rpc_call *call, const ProtobufCMessage *request, void *user,
 			    struct err *err);
 
+_Static_assert(sizeof(((struct rpc_peer *)NULL)->name) <= ALLOCATION_PRINCIPAL_MAX,
+	       "a peer's name is its principal");
+
 /*
  * Everything that can be asked of this process. What waits for the kernel has threads of
  * its own, so that reads are answered while the kernel is not.

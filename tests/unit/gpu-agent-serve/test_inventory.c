@@ -214,6 +214,36 @@ static void a_parent_without_functions_is_a_budget(void **state)
 	host_view_unref(view);
 }
 
+static void a_barred_gpu_is_listed_but_counts_for_nothing(void **state)
+{
+	struct host host = { 0 };
+	struct inventory *inventory;
+	struct capacity_input input = { 0 };
+	struct capacity capacity;
+	struct host_view *view;
+
+	(void)state;
+	add_gpu(&host, "0000:00:02.0")->is_mdev_parent = 1;
+	host.records[0].pci.vendor = 0x8086;
+	add_type(&host, "0000:00:02.0", "i915-GVTg_V5_4", "", OPS_UNKNOWN, OPS_UNKNOWN, 2);
+	add_gpu(&host, "0000:41:00.0");
+	inventory = build(&host, NULL);
+	inventory->gpus[0].barred = true;
+	input.inventory = inventory;
+	assert_int_equal(capacity_init(&capacity, &input), 0);
+	view = host_view_new(&capacity, 1);
+
+	assert_int_equal(view->mode, HOST_MODE_PASSTHROUGH);
+	assert_int_equal(view->total_slots, 1);
+	assert_int_equal(view->profile_count, 0);
+	assert_int_equal(view->gpu_count, 2);
+	assert_string_equal(view->gpus[0].reason,
+			    "its vendor 8086 is not in the setting device-vendor");
+	host_view_unref(view);
+	capacity_done(&capacity);
+	inventory_free(inventory);
+}
+
 static void types_are_found_whatever_driver_their_parent_has(void **state)
 {
 	struct host host = { 0 };
@@ -376,6 +406,7 @@ int main(void)
 		cmocka_unit_test(a_mixed_host_is_in_vgpu_mode_and_lists_whole_gpus_beside),
 		cmocka_unit_test(vendor_vfio_is_recognised_and_nothing_is_claimed_of_it),
 		cmocka_unit_test(a_parent_without_functions_is_a_budget),
+		cmocka_unit_test(a_barred_gpu_is_listed_but_counts_for_nothing),
 		cmocka_unit_test(types_are_found_whatever_driver_their_parent_has),
 		cmocka_unit_test(the_catalogue_fills_what_a_scan_leaves_out),
 		cmocka_unit_test(a_vgpu_of_unknown_size_leaves_a_lower_bound),
