@@ -11,6 +11,7 @@ typedef Google__Protobuf__FileDescriptorSet file_set;
 typedef Google__Protobuf__FileDescriptorProto file_type;
 typedef Google__Protobuf__DescriptorProto message_type;
 typedef Google__Protobuf__FieldDescriptorProto field_type;
+typedef Google__Protobuf__ServiceDescriptorProto service_type;
 
 struct field_table {
 	file_set **sets; /* owned */
@@ -267,31 +268,33 @@ const struct message_table *field_table_message(struct field_table *table,
 	return message;
 }
 
-bool field_table_is_streamed(const struct field_table *table, const char *service,
-			     const char *method, bool *ret, struct err *err)
+static const service_type *find_service_type(const struct field_table *table, const char *name)
 {
 	for (size_t i = 0; i < table->set_count; i++) {
 		for (size_t j = 0; j < table->sets[i]->n_file; j++) {
 			const file_type *file = table->sets[i]->file[j];
-			const char *relative = after_prefix(service, file->package);
+			const char *relative = after_prefix(name, file->package);
 
-			for (size_t k = 0; relative && k < file->n_service; k++) {
-				const Google__Protobuf__ServiceDescriptorProto *found =
-					file->service[k];
-
-				if (strcmp(found->name, relative) != 0)
-					continue;
-				for (size_t m = 0; m < found->n_method; m++) {
-					if (strcmp(found->method[m]->name, method) != 0)
-						continue;
-					*ret = found->method[m]->server_streaming;
-					return true;
-				}
-			}
+			for (size_t k = 0; relative && k < file->n_service; k++)
+				if (strcmp(file->service[k]->name, relative) == 0)
+					return file->service[k];
 		}
 	}
-	err_set(err, ERR_INTERNAL, "no descriptor set describes %s.%s", service, method);
-	return false;
+	return NULL;
+}
+
+int field_table_is_streamed(const struct field_table *table, const char *service,
+			    const char *method, bool *ret, struct err *err)
+{
+	const service_type *type = find_service_type(table, service);
+
+	for (size_t i = 0; type && i < type->n_method; i++) {
+		if (strcmp(type->method[i]->name, method) != 0)
+			continue;
+		*ret = type->method[i]->server_streaming;
+		return 0;
+	}
+	return err_set(err, ERR_INTERNAL, "no descriptor set describes %s.%s", service, method);
 }
 
 const struct field *message_table_find(const struct message_table *message, const char *name)

@@ -60,9 +60,9 @@ const struct message_table *field_table_message(struct field_table *table,
 						const ProtobufCMessageDescriptor *message,
 						struct err *err);
 
-/* Whether the answers of a method are streamed; false with *err when it is unknown. */
-bool field_table_is_streamed(const struct field_table *table, const char *service,
-			     const char *method, bool *ret, struct err *err);
+/* Whether the answers of a method are streamed. */
+int field_table_is_streamed(const struct field_table *table, const char *service,
+			    const char *method, bool *ret, struct err *err);
 
 /* NULL when the message has no such field. */
 const struct field *message_table_find(const struct message_table *message, const char *name);

@@ -96,7 +96,7 @@ static int check_kind(const struct route *route, const struct field_table *field
 {
 	bool streamed;
 
-	if (!field_table_is_streamed(fields, route->service->name, route->rpc, &streamed, err))
+	if (field_table_is_streamed(fields, route->service->name, route->rpc, &streamed, err))
 		return -1;
 	if (streamed != (route->kind == ROUTE_STREAM))
 		return err_set(err, ERR_INTERNAL, "routes.def: %s %s a stream", route->rpc,
