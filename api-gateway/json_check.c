@@ -125,7 +125,7 @@ static int check_hex4(struct checker *c, uint32_t *ret)
 static int check_unicode_escape(struct checker *c, uint32_t *ret)
 {
 	const char *escape = c->at - 2;
-	uint32_t high, low;
+	uint32_t high = 0, low = 0;
 
 	if (check_hex4(c, &high))
 		return -1;
@@ -206,7 +206,7 @@ static int check_string(struct checker *c, struct key *key)
 		if ((unsigned char)*c->at < 0x20)
 			return fail(c, "a control character in a string must be escaped");
 		if (*c->at == '\\') {
-			uint32_t value;
+			uint32_t value = 0;
 
 			c->at++;
 			if (check_escape(c, &value))
