@@ -50,6 +50,7 @@ static const struct key keys[] = {
 	{ "driver", KEY_WORD, FIELD(driver), 0, true },
 	{ "mdev-driver", KEY_WORD, FIELD(mdev_driver), 0, false },
 	{ "vendor-dir", KEY_WORD, FIELD(vendor_dir), 0, false },
+	{ "node", KEY_WORD, FIELD(node), 0, false },
 	{ "reset", KEY_WORD, FIELD(reset_method), 0, false },
 	{ "vf-reset", KEY_WORD, FIELD(vf_reset_method), 0, false },
 	{ "audio", KEY_HEX_PAIR, FIELD(audio_vendor), 0xffff, false },

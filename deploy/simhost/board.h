@@ -43,6 +43,7 @@ struct board {
 	char driver[BOARD_WORD_SIZE];	   /* of the function and of its VFs */
 	char mdev_driver[BOARD_WORD_SIZE]; /* of the vGPUs */
 	char vendor_dir[BOARD_WORD_SIZE];  /* directory of a vGPU with vgpu_params; empty: none */
+	char node[BOARD_WORD_SIZE]; /* "nvidia": the driver makes /dev/nvidiaN; empty: none */
 	char reset_method[BOARD_WORD_SIZE];
 	char vf_reset_method[BOARD_WORD_SIZE];
 	uint64_t audio_vendor, audio_device; /* function 1 of a whole GPU; 0: none */

@@ -1,16 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control file: what a test does to the host beside using it. One command a line:
- *
- *   hold N                         somebody (no process) opens /dev/vfio/N
- *   release N                      and closes it
- *   fault create-hang VF           creates on VF do not return, though the vGPU is there
- *   fault create-hang-before VF    creates on VF do not even begin
- *   fault create-eio VF COUNT      the next COUNT creates on VF fail
- *   fault remove-hang VF           removes on VF do not return, as if the node were held
- *   clear                          all faults end, and what they kept goes on
- *
- * VF is the address of an mdev parent, or * for all of them.
+ * The control file: what a test does to the host beside using it, one command a line. README.md
+ * lists them. Words are separated by spaces.
  */
 
 #ifndef SIMHOST_CONTROL_H
@@ -18,10 +9,25 @@
 
 #include "host.h"
 
-/* The state of the host, a line for each thing. */
-void control_show(const struct host *host, FILE *out);
+#define CONTROL_WORDS_MAX 4
 
-/* 0, or -errno of the first command that fails: -EINVAL no command, or no such object. */
+/* The state of the host, a line for each thing. */
+void control_show(struct host *host, FILE *out);
+
+/*
+ * 0, or -errno of the first command that fails: -EINVAL no command, or no such object; else what
+ * a write to the file that does the same would get.
+ */
 int control_run(struct host *host, const char *text);
+
+/* The command "fault", words[0] to words[count - 1]. */
+int control_fault(struct host *host, char *const *words, size_t count);
+void control_faults_show(const struct host *host, FILE *out);
+
+/* A decimal number of at most nine digits, or -EINVAL. */
+int control_number(const char *text, uint32_t *ret);
+
+/* The present function at this address; NULL: there is none. */
+struct function *control_function(struct host *host, const char *text);
 
 #endif

@@ -28,13 +28,24 @@ bool group_has_node(const struct group *group);
 
 /* A VFIO driver took, or let go of, one of the group's devices. */
 void group_add_vfio_user(struct host *host, struct group *group);
-void group_drop_vfio_user(struct group *group);
+void group_drop_vfio_user(struct host *host, struct group *group);
 
-/* 0, -ENODEV without a node, -EBUSY when it is open. */
-int group_open(struct group *group, const struct process *holder);
+/* A device joined the group, or left it, whatever its driver. */
+void group_add_device(struct group *group);
+void group_drop_device(struct group *group);
 
-/* What group_open() opened is closed; stale serials, of nodes that are gone, are ignored. */
+/*
+ * 0, -ENODEV without a node, or when it belongs to a vendor's virtual function without a type
+ * (the kernel says so when the device is taken from the group), -EBUSY when it is open.
+ */
+int group_open(struct host *host, struct group *group, const struct process *holder);
+
+/*
+ * What group_open() opened is closed; stale serials, of nodes that are gone, are ignored. With
+ * the slow-close fault it stays held by nobody until group_tick() finds that its time is over.
+ */
 void group_close(struct host *host, uint32_t number, uint32_t node_serial);
+void group_tick(struct host *host);
 
 /* A remove or unbind that this process writes has to wait. */
 bool group_is_held_against(const struct group *group, const struct process *writer);

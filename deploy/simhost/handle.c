@@ -32,6 +32,8 @@ void handle_free(struct handle *handle)
 	*handle->link = handle->next;
 	if (handle->next)
 		handle->next->link = handle->link;
+	if (handle->poller)
+		fuse_pollhandle_destroy(handle->poller);
 	free(handle->text);
 	free(handle);
 }
@@ -55,9 +57,26 @@ int handle_show(struct handle *handle, struct host *host, struct node node)
 	r = tree_show(host, node, out);
 	if (fclose(out) != 0)
 		r = -ENOMEM;
-	if (r < 0)
+	if (r != 0)
 		handle_empty(handle);
 	return r;
+}
+
+int handle_events(struct handle *handle, const struct host *host, size_t size)
+{
+	FILE *out;
+	int r;
+
+	handle_empty(handle);
+	out = open_memstream(&handle->text, &handle->length);
+	if (!out)
+		return -ENOMEM;
+	r = event_read(host, &handle->position, size, out);
+	if (fclose(out) != 0)
+		r = -ENOMEM;
+	if (r == 0)
+		r = -EAGAIN;
+	return r < 0 ? r : 0;
 }
 
 static void listing_add(void *arg, const char *name, struct node node)

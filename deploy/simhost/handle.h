@@ -18,6 +18,8 @@ struct handle {
 	struct handle **link; /* what points at it */
 	char *text;	      /* owned */
 	size_t length;
+	uint64_t position;		/* of the event file: the event to come */
+	struct fuse_pollhandle *poller; /* likewise, owned; NULL: nobody polls */
 };
 
 /* The list owns it. NULL: out of memory. */
@@ -26,9 +28,12 @@ void handle_free(struct handle *handle);
 
 SCOPED_DEFINE(struct handle *, handle_free);
 
-/* Each fills it anew: 0 or -errno. */
+/* Each fills it anew: 0, or -errno; HOST_PENDING: the read hangs. */
 int handle_show(struct handle *handle, struct host *host, struct node node);
 int handle_list(struct handle *handle, fuse_req_t request, struct host *host, struct node node);
+
+/* Fills it with events since the last time; -EAGAIN: there are none. */
+int handle_events(struct handle *handle, const struct host *host, size_t size);
 
 /* Answers a read, or a readdir: the offsets in a listing are places in its text. */
 void handle_reply(const struct handle *handle, fuse_req_t request, size_t size, off_t offset);

@@ -6,9 +6,12 @@
 
 #include "driver.h"
 #include "group.h"
+#include "hotplug.h"
+#include "late.h"
 
 #define VF_FIRST_OFFSET 4 /* NVIDIA: sriov_offset 4, sriov_stride 1 */
 #define AUDIO_DRIVER	"snd_hda_intel"
+#define VFIO_NUMBERS	16384 /* more than functions and vGPUs can be */
 
 /* Buses that GPUs without a given address take, in this order: two sockets in turn. */
 static const uint8_t default_buses[] = {
@@ -71,7 +74,7 @@ static int host_add_function(struct host *host, struct gpu *gpu, enum function_k
 {
 	struct function *function = &host->functions[host->function_count];
 
-	if (host_find_function(host, address))
+	if (host_find_slot(host, address))
 		return err_set(err, ERR_INVALID_ARGUMENT, "spec: two functions at %s",
 			       BDF_STR(address));
 	if (!group && !(group = group_new(host)))
@@ -81,16 +84,14 @@ static int host_add_function(struct host *host, struct gpu *gpu, enum function_k
 		.address = address,
 		.kind = kind,
 		.gpu = gpu,
-		.numa_node = address.bus < 0x80 ? 0 : 1,
+		.is_absent = true, /* until host_add_gpu() plugs it in */
 		.bus_index = host_add_bus(host, address),
 		.group = group,
 		.default_driver = host_find_driver(
 			host, kind == FUNCTION_AUDIO ? AUDIO_DRIVER : gpu->board->driver),
 	};
-	function->driver = function->default_driver;
 	host->function_count++;
-	if (ret)
-		*ret = function;
+	*ret = function;
 	return 0;
 }
 
@@ -113,27 +114,71 @@ static int host_add_vfs(struct host *host, struct gpu *gpu, struct bdf address, 
 	return 0;
 }
 
-static int host_add_gpu(struct host *host, const char *boards_dir, const struct spec_gpu *wanted,
-			struct bdf address, struct err *err)
+/* What the board cannot do as wanted. */
+static int mode_check(const struct spec_gpu *wanted, const struct board *board, struct err *err)
 {
-	struct gpu *gpu = &host->gpus[host->gpu_count];
-
-	if (host_load_board(host, boards_dir, wanted->board, &gpu->board, err) < 0)
-		return -1;
-	if (wanted->mode == SPEC_MDEV && gpu->board->type_count == 0)
+	if (wanted->mode != SPEC_MDEV && wanted->mode != SPEC_VENDOR)
+		return 0;
+	if (board->type_count == 0)
 		return err_set(err, ERR_INVALID_ARGUMENT, "spec: board '%s' has no vGPU types",
 			       wanted->board);
-	gpu->has_mdev = wanted->mode != SPEC_PASSTHROUGH && gpu->board->type_count > 0;
-	host->gpu_count++;
-	if (host_add_function(host, gpu, FUNCTION_PHYSICAL, address, NULL, &gpu->physical, err) < 0)
-		return -1;
-	if (gpu->has_mdev)
-		return host_add_vfs(host, gpu, address, err);
+	if (wanted->mode == SPEC_MDEV)
+		return 0;
+	if (board->vfs == 0 || board->vendor_dir[0] == '\0')
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "spec: board '%s' has no virtual functions with a vendor-dir",
+			       wanted->board);
+	for (size_t i = 0; i < board->type_count; i++)
+		if (board->types[i].id[strspn(board->types[i].id, "0123456789")] != '\0')
+			return err_set(err, ERR_INVALID_ARGUMENT,
+				       "spec: board '%s' has types whose id is no number",
+				       wanted->board);
+	return 0;
+}
+
+static enum spec_mode mode_of(const struct spec_gpu *wanted, const struct board *board)
+{
+	if (wanted->mode != SPEC_DEFAULT)
+		return wanted->mode;
+	return board->type_count > 0 ? SPEC_MDEV : SPEC_PASSTHROUGH;
+}
+
+static int host_add_audio(struct host *host, struct gpu *gpu, struct bdf address, struct err *err)
+{
+	struct function *function;
+
 	if (gpu->board->audio_vendor == 0)
 		return 0;
 	address.devfn++;
-	return host_add_function(host, gpu, FUNCTION_AUDIO, address, gpu->physical->group, NULL,
-				 err);
+	return host_add_function(host, gpu, FUNCTION_AUDIO, address, gpu->physical->group,
+				 &function, err);
+}
+
+static int host_add_gpu(struct host *host, const char *boards_dir, const struct spec_gpu *wanted,
+			struct bdf address, struct err *err)
+{
+	size_t first = host->function_count;
+	struct gpu *gpu = &host->gpus[host->gpu_count];
+	int numa_node = address.bus < 0x80 ? 0 : 1;
+
+	if (host_load_board(host, boards_dir, wanted->board, &gpu->board, err) < 0 ||
+	    mode_check(wanted, gpu->board, err) < 0)
+		return -1;
+	gpu->mode = mode_of(wanted, gpu->board);
+	gpu->has_plain_list = wanted->has_plain_list;
+	host->gpu_count++;
+	if (host_add_function(host, gpu, FUNCTION_PHYSICAL, address, NULL, &gpu->physical, err) < 0)
+		return -1;
+	if (gpu->mode != SPEC_PASSTHROUGH && host_add_vfs(host, gpu, address, err) < 0)
+		return -1;
+	if (gpu->mode == SPEC_PASSTHROUGH && host_add_audio(host, gpu, address, err) < 0)
+		return -1;
+	if (wanted->has_numa_node)
+		numa_node = wanted->numa_node;
+	for (size_t i = first; i < host->function_count; i++)
+		host->functions[i].numa_node = numa_node;
+	(void)hotplug_add(host, gpu->physical);
+	return 0;
 }
 
 static bool spec_has_bus(const struct spec *spec, uint8_t bus)
@@ -181,13 +226,13 @@ int host_new(const struct spec *spec, const char *boards_dir, struct host **ret,
 	(void)driver_add(host->drivers, &host->driver_count, DRIVER_VFIO_PCI);
 	if (host_add_gpus(host, spec, boards_dir, err) < 0)
 		return -1;
+	host->events.next = 0; /* nobody could have seen them */
 	*ret = TAKE_PTR(host);
 	return 0;
 }
 
 void host_free(struct host *host)
 {
-	struct late_create *late;
 	struct mdev *mdev;
 
 	if (!host)
@@ -196,10 +241,7 @@ void host_free(struct host *host)
 		host->mdevs = mdev->next;
 		free(mdev);
 	}
-	while ((late = host->late_creates) != NULL) {
-		host->late_creates = late->next;
-		free(late);
-	}
+	late_free_all(host);
 	for (size_t i = 0; i < host->group_slots; i++)
 		free(host->groups[i]);
 	for (size_t i = 0; i < host->board_count; i++)
@@ -212,12 +254,27 @@ void host_free(struct host *host)
 	free(host);
 }
 
-struct function *host_find_function(struct host *host, struct bdf address)
+int64_t host_now_ms(const struct host *host)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + host->clock_ahead_ms + 1;
+}
+
+struct function *host_find_slot(const struct host *host, struct bdf address)
 {
 	for (size_t i = 0; i < host->function_count; i++)
 		if (bdf_is_equal(host->functions[i].address, address))
 			return &host->functions[i];
 	return NULL;
+}
+
+struct function *host_find_function(const struct host *host, struct bdf address)
+{
+	struct function *function = host_find_slot(host, address);
+
+	return function && !function->is_absent ? function : NULL;
 }
 
 struct mdev *host_find_mdev(const struct host *host, uint32_t serial)
@@ -244,30 +301,50 @@ const char *host_find_driver(const struct host *host, const char *name)
 	return NULL;
 }
 
+bool gpu_has_node(const struct gpu *gpu)
+{
+	const struct function *physical = gpu->physical;
+
+	return gpu->board->node[0] != '\0' && physical->driver &&
+	       physical->driver == physical->default_driver;
+}
+
+struct gpu *host_find_node(const struct host *host, uint32_t minor)
+{
+	for (size_t i = 0; i < host->gpu_count; i++)
+		if (gpu_has_node(&host->gpus[i]) && host->gpus[i].node_minor == minor)
+			return &host->gpus[i];
+	return NULL;
+}
+
+uint32_t host_free_node_minor(const struct host *host)
+{
+	uint32_t minor = 0;
+
+	while (host_find_node(host, minor))
+		minor++;
+	return minor;
+}
+
 bool host_has_mdev(const struct host *host)
 {
 	for (size_t i = 0; i < host->gpu_count; i++)
-		if (host->gpus[i].has_mdev)
-			return true;
-	return false;
-}
-
-static bool vfio_number_is_taken(const struct host *host, uint32_t number)
-{
-	for (const struct mdev *mdev = host->mdevs; mdev; mdev = mdev->next)
-		if (mdev->vfio_number == number)
-			return true;
-	for (size_t i = 0; i < host->function_count; i++)
-		if (driver_is_vfio(&host->functions[i]) && host->functions[i].vfio_number == number)
+		if (host->gpus[i].mode == SPEC_MDEV)
 			return true;
 	return false;
 }
 
 uint32_t host_free_vfio_number(const struct host *host)
 {
+	bool taken[VFIO_NUMBERS] = { false };
 	uint32_t number = 0;
 
-	while (vfio_number_is_taken(host, number))
+	for (const struct mdev *mdev = host->mdevs; mdev; mdev = mdev->next)
+		taken[mdev->vfio_number] = true;
+	for (size_t i = 0; i < host->function_count; i++)
+		if (driver_is_vfio(&host->functions[i]))
+			taken[host->functions[i].vfio_number] = true;
+	while (taken[number])
 		number++;
 	return number;
 }
@@ -277,6 +354,29 @@ bool function_is_mdev_parent(const struct function *function)
 	const struct gpu *gpu = function->gpu;
 	enum function_kind kind = gpu->board->vfs > 0 ? FUNCTION_VIRTUAL : FUNCTION_PHYSICAL;
 
-	return gpu->has_mdev && function->kind == kind && !function->is_unbinding &&
+	return gpu->mode == SPEC_MDEV && function->kind == kind && !function->is_absent &&
+	       !function->is_unbinding && !gpu->physical->is_unbinding && function->driver &&
 	       function->driver == function->default_driver;
+}
+
+bool function_is_vendor_vf(const struct function *function)
+{
+	return function->gpu->mode == SPEC_VENDOR && function->kind == FUNCTION_VIRTUAL &&
+	       function->driver && function->driver == function->default_driver;
+}
+
+bool function_is_over(const struct function *function, const struct function *parent)
+{
+	return parent == function ||
+	       (function->kind == FUNCTION_PHYSICAL && parent->gpu == function->gpu &&
+		parent->kind == FUNCTION_VIRTUAL);
+}
+
+struct function_path function_path(const struct function *function)
+{
+	struct function_path path;
+
+	snprintf(path.s, sizeof(path.s), "/devices/pci%04x:%02x/%s", function->address.domain,
+		 function->address.bus, BDF_STR(function->address));
+	return path;
 }

@@ -7,7 +7,8 @@
  * Touched by one thread. An operation that the kernel would block in does not block here:
  * it returns HOST_PENDING and calls the waiter when it is over.
  *
- * Functions are made once and live as long as the host; vGPUs and groups come and go.
+ * Functions are made once and live as long as the host, though they can be absent (unplugged,
+ * or a virtual function that is not enabled); vGPUs and groups come and go.
  */
 
 #ifndef SIMHOST_HOST_H
@@ -19,6 +20,8 @@
 
 #include "bdf.h"
 #include "board.h"
+#include "event.h"
+#include "fault.h"
 #include "spec.h"
 
 #define HOST_PENDING	       1 /* beside 0 and -errno: the waiter will be called */
@@ -26,6 +29,7 @@
 #define HOST_PARAMS_SIZE       1024 /* of vgpu_params */
 #define HOST_COMMAND_SIZE      16
 #define HOST_DRIVERS_MAX       16
+#define HOST_NEW_IDS_MAX       16
 #define HOST_GPU_FUNCTIONS_MAX 129 /* of one GPU: the physical one and 128 virtual ones */
 
 /* Somebody whose write(2) is not over. Owned by the caller; done() is called once. */
@@ -51,8 +55,10 @@ struct group {
 	uid_t node_uid;
 	gid_t node_gid;
 	time_t node_time;
-	bool is_held; /* the node is open */
+	bool is_held; /* the node is open, or not wholly closed yet */
 	struct process holder;
+	int64_t closed_at;     /* of host_now_ms(), while the close goes on; else 0 */
+	uint32_t device_count; /* that are present: without any, the group is not shown */
 };
 
 enum mdev_state {
@@ -69,8 +75,7 @@ struct mdev {
 	struct group *group;	       /* owned */
 	uint32_t vfio_number;
 	enum mdev_state state;
-	struct waiter *creator; /* still in write(create): a fault holds it */
-	struct waiter *remover; /* still in write(remove) */
+	struct waiter *remover; /* still in write(remove); NULL: whoever wrote does not wait */
 	char params[HOST_PARAMS_SIZE];
 };
 
@@ -78,11 +83,16 @@ struct mdev {
 struct gpu {
 	const struct board *board; /* borrowed from the host */
 	struct function *physical; /* borrowed from the host */
-	bool has_mdev;
+	enum spec_mode mode;	   /* never SPEC_DEFAULT */
+	bool has_plain_list;	   /* creatable_vgpu_types has no header */
 	uint64_t used_mb;
 	uint64_t size_mb; /* of the latest vGPU; means nothing while there is none */
-	uint32_t mdev_count;
+	uint32_t vgpu_count;
 	uint32_t type_counts[BOARD_TYPES_MAX];
+	uint32_t node_minor;	/* N of /dev/nvidiaN, while its driver has it */
+	uint32_t node_serial;	/* another one each time the node appears */
+	uint32_t node_opens;	/* how often that is open */
+	uint32_t control_opens; /* so many of these by the control file */
 };
 
 enum function_kind {
@@ -91,11 +101,13 @@ enum function_kind {
 	FUNCTION_AUDIO,
 };
 
-struct faults {
-	bool create_hang;	 /* after the vGPU exists */
-	bool create_hang_before; /* before it does */
-	bool remove_hang;
-	uint32_t create_eio; /* so many creates fail */
+/* What the vendor's VFIO framework knows of a virtual function. */
+struct vendor_vgpu {
+	const struct board_type *type; /* borrowed from the board; NULL: none */
+	uint32_t placement;	       /* how many of its size lie before it */
+	char params[HOST_PARAMS_SIZE];
+	struct waiter *destroyer; /* still in write(current_vgpu_type): its manager lives */
+	int64_t destroy_deadline; /* of host_now_ms() */
 };
 
 struct function {
@@ -103,17 +115,21 @@ struct function {
 	struct bdf address;
 	enum function_kind kind;
 	struct gpu *gpu; /* borrowed from the host */
+	bool is_absent;
 	uint32_t vf_number;
 	uint32_t mdev_count;
+	struct vendor_vgpu vgpu;
 	int numa_node;
 	uint32_t bus_index;	    /* in host->buses */
 	struct group *group;	    /* borrowed from the host */
 	const char *driver;	    /* borrowed from host->drivers; NULL: none */
 	const char *default_driver; /* likewise */
 	char override[BOARD_WORD_SIZE];
-	uint32_t vfio_number; /* while vfio-pci has it */
-	bool is_unbinding;    /* vfio-pci lets go when the holder does */
+	uint32_t vfio_number; /* while a VFIO driver has it */
+	bool is_unbinding;    /* its driver lets go when nobody holds it back */
+	struct process unbinding_process;
 	struct waiter *unbinder;
+	char reset_method[BOARD_WORD_SIZE];
 	uint32_t reset_count;
 	struct faults faults;
 };
@@ -123,13 +139,10 @@ struct bus {
 	uint8_t number;
 };
 
-/* A create that create-hang-before keeps. */
-struct late_create {
-	struct late_create *next;
-	struct function *parent;
-	const struct board_type *type;
-	char uuid[HOST_UUID_SIZE];
-	struct waiter *waiter;
+/* What was written to a driver's new_id. */
+struct new_id {
+	const char *driver; /* borrowed from host->drivers */
+	uint64_t vendor, device;
 };
 
 struct host {
@@ -145,12 +158,17 @@ struct host {
 	char drivers[HOST_DRIVERS_MAX][BOARD_WORD_SIZE];
 	size_t mdev_driver_count;
 	char mdev_drivers[HOST_DRIVERS_MAX][BOARD_WORD_SIZE];
+	size_t new_id_count;
+	struct new_id new_ids[HOST_NEW_IDS_MAX];
 	size_t group_slots;
-	struct group **groups;		  /* owned; by number, NULL where there is none */
-	struct mdev *mdevs;		  /* owned */
-	struct late_create *late_creates; /* owned */
+	struct group **groups;		/* owned; by number, NULL where there is none */
+	struct mdev *mdevs;		/* owned */
+	struct late_write *late_writes; /* owned: late.h */
+	struct path_fault *path_faults; /* owned: late.h */
+	struct event_log events;
 	uint32_t last_mdev_serial;
 	uint32_t last_node_serial;
+	int64_t clock_ahead_ms; /* tests set it to let time pass */
 	time_t boot_time;
 };
 
@@ -161,18 +179,40 @@ void host_free(struct host *host);
 
 SCOPED_DEFINE(struct host *, host_free);
 
-/* Borrowed; NULL if there is none. */
-struct function *host_find_function(struct host *host, struct bdf address);
+/* Milliseconds from some point in the past; never 0. */
+int64_t host_now_ms(const struct host *host);
+
+/* Each is borrowed, and NULL if there is none. Absent functions are not found... */
+struct function *host_find_function(const struct host *host, struct bdf address);
+/* ...but here they are. */
+struct function *host_find_slot(const struct host *host, struct bdf address);
 struct mdev *host_find_mdev(const struct host *host, uint32_t serial);
 struct mdev *host_find_uuid(const struct host *host, const char *uuid);
 const char *host_find_driver(const struct host *host, const char *name);
 
+/* The GPU whose node is /dev/nvidiaN. */
+struct gpu *host_find_node(const struct host *host, uint32_t minor);
+bool gpu_has_node(const struct gpu *gpu);
+
+/* A GPU that can have vGPUs as mediated devices; an unplugged one counts. */
 bool host_has_mdev(const struct host *host);
 
-/* The lowest N that no vfio-dev/vfioN has. */
+/* The lowest N that no vfio-dev/vfioN, or no /dev/nvidiaN, has. */
 uint32_t host_free_vfio_number(const struct host *host);
+uint32_t host_free_node_minor(const struct host *host);
 
-/* The function is one whose types can be created now. */
+/* The function is one whose types can be created now, as mediated devices... */
 bool function_is_mdev_parent(const struct function *function);
+/* ...or by writing to its nvidia/current_vgpu_type. */
+bool function_is_vendor_vf(const struct function *function);
+
+/* parent is function itself, or one of its virtual functions. */
+bool function_is_over(const struct function *function, const struct function *parent);
+
+/* "/devices/pci0000:41/0000:41:00.4", as events name it. */
+struct function_path {
+	char s[64];
+};
+struct function_path function_path(const struct function *function);
 
 #endif

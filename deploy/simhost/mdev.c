@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "capacity.h"
 #include "group.h"
 
 #define UUID_LENGTH 36
@@ -26,29 +27,11 @@ static int uuid_parse(const char *text, size_t length, char ret[static HOST_UUID
 	return 0;
 }
 
-static size_t type_index(const struct function *parent, const struct board_type *type)
-{
-	return (size_t)(type - parent->gpu->board->types);
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 uint64_t mdev_available(const struct function *parent, const struct board_type *type)
 {
-	const struct gpu *gpu = parent->gpu;
-	uint64_t by_type = type->max_instance - gpu->type_counts[type_index(parent, type)];
-	uint64_t by_memory = (gpu->board->framebuffer_mb - gpu->used_mb) / type->framebuffer_mb;
-	uint64_t available = least(by_type, by_memory);
-
-	if (gpu->board->sharing == BOARD_EQUAL_SIZE && gpu->mdev_count > 0 &&
-	    gpu->size_mb != type->framebuffer_mb)
-		return 0;
-	if (parent->kind == FUNCTION_VIRTUAL)
-		return parent->mdev_count > 0 ? 0 : least(available, 1);
-	return available;
+	if (parent->faults.lies)
+		return parent->kind == FUNCTION_VIRTUAL ? 1 : type->max_instance;
+	return capacity_of_parent(parent, type);
 }
 
 static uint32_t serial_next(struct host *host)
@@ -59,23 +42,18 @@ static uint32_t serial_next(struct host *host)
 	return host->last_mdev_serial;
 }
 
-/* What the driver may refuse; on success *ret is in the host. */
+/* What the driver may refuse. */
 static int mdev_add(struct host *host, struct function *parent, const struct board_type *type,
-		    const char *uuid, struct mdev **ret)
+		    const char *uuid)
 {
-	struct gpu *gpu = parent->gpu;
 	struct mdev *mdev;
 
 	if (host_find_uuid(host, uuid))
 		return -EEXIST;
 	if (!function_is_mdev_parent(parent))
 		return -ENODEV;
-	if (parent->faults.create_eio > 0) {
-		parent->faults.create_eio--;
-		return -EIO;
-	}
-	if (mdev_available(parent, type) == 0)
-		return -gpu->board->refusal;
+	if (parent->faults.lies || capacity_of_parent(parent, type) == 0)
+		return -parent->gpu->board->refusal;
 	mdev = calloc(1, sizeof(*mdev));
 	if (!mdev)
 		return -ENOMEM;
@@ -89,77 +67,42 @@ static int mdev_add(struct host *host, struct function *parent, const struct boa
 	mdev->vfio_number = host_free_vfio_number(host);
 	mdev->parent = parent;
 	mdev->type = type;
+	group_add_device(mdev->group);
 	group_add_vfio_user(host, mdev->group);
-	gpu->mdev_count++;
-	gpu->type_counts[type_index(parent, type)]++;
-	gpu->used_mb += type->framebuffer_mb;
-	gpu->size_mb = type->framebuffer_mb;
+	capacity_take(parent->gpu, type);
 	parent->mdev_count++;
 	mdev->next = host->mdevs;
 	host->mdevs = mdev;
-	*ret = mdev;
+	event_add(host, "add", "mdev", "%s/%s", function_path(parent).s, uuid);
 	return 0;
 }
 
-static int create_later(struct host *host, struct function *parent, const struct board_type *type,
-			const char *uuid, struct waiter *waiter)
-{
-	struct late_create *late = calloc(1, sizeof(*late));
-
-	if (!late)
-		return -ENOMEM;
-	late->parent = parent;
-	late->type = type;
-	late->waiter = waiter;
-	strcpy(late->uuid, uuid);
-	late->next = host->late_creates;
-	host->late_creates = late;
-	return HOST_PENDING;
-}
-
 int mdev_create(struct host *host, struct function *parent, const struct board_type *type,
-		const char *text, size_t length, struct waiter *waiter)
+		const char *text, size_t length)
 {
 	char uuid[HOST_UUID_SIZE];
-	struct mdev *mdev;
 	int r;
 
 	r = uuid_parse(text, length, uuid);
-	if (r < 0)
-		return r;
-	if (parent->faults.create_hang_before)
-		return create_later(host, parent, type, uuid, waiter);
-	r = mdev_add(host, parent, type, uuid, &mdev);
-	if (r < 0 || !parent->faults.create_hang)
-		return r;
-	mdev->creator = waiter;
-	return HOST_PENDING;
-}
-
-static void waiter_end(struct waiter **waiter, int result)
-{
-	struct waiter *ended = TAKE_PTR(*waiter);
-
-	if (ended)
-		ended->done(ended, result);
+	return r < 0 ? r : mdev_add(host, parent, type, uuid);
 }
 
 static void mdev_finish(struct host *host, struct mdev *mdev)
 {
-	struct gpu *gpu = mdev->parent->gpu;
+	struct waiter *remover = TAKE_PTR(mdev->remover);
 	struct mdev **link = &host->mdevs;
 
 	while (*link != mdev)
 		link = &(*link)->next;
 	*link = mdev->next;
-	gpu->mdev_count--;
-	gpu->type_counts[type_index(mdev->parent, mdev->type)]--;
-	gpu->used_mb -= mdev->type->framebuffer_mb;
+	capacity_give(mdev->parent->gpu, mdev->type);
 	mdev->parent->mdev_count--;
+	group_drop_vfio_user(host, mdev->group);
 	group_free(host, mdev->group);
-	waiter_end(&mdev->creator, 0);
-	waiter_end(&mdev->remover, 0);
+	event_add(host, "remove", "mdev", "%s/%s", function_path(mdev->parent).s, mdev->uuid);
 	free(mdev);
+	if (remover)
+		remover->done(remover, 0);
 }
 
 int mdev_remove(struct host *host, struct mdev *mdev, const struct process *writer,
@@ -168,7 +111,9 @@ int mdev_remove(struct host *host, struct mdev *mdev, const struct process *writ
 	if (mdev->state == MDEV_REMOVING)
 		return -ENODEV;
 	mdev->state = MDEV_REMOVING;
-	if (group_is_held_against(mdev->group, writer) || mdev->parent->faults.remove_hang) {
+	event_add(host, "unbind", "mdev", "%s/%s", function_path(mdev->parent).s, mdev->uuid);
+	if (group_is_held_against(mdev->group, writer) ||
+	    mdev->parent->faults.ops[OP_REMOVE].hang) {
 		mdev->remover = waiter;
 		return HOST_PENDING;
 	}
@@ -176,41 +121,57 @@ int mdev_remove(struct host *host, struct mdev *mdev, const struct process *writ
 	return 0;
 }
 
-void mdev_resume(struct host *host, struct group *group)
-{
-	for (struct mdev *mdev = host->mdevs; mdev; mdev = mdev->next) {
-		if (mdev->group != group)
-			continue;
-		if (mdev->state == MDEV_REMOVING && !mdev->parent->faults.remove_hang)
-			mdev_finish(host, mdev);
-		return;
-	}
-}
-
-static void late_creates_run(struct host *host)
-{
-	struct late_create *late;
-	struct mdev *mdev;
-
-	while ((late = host->late_creates) != NULL) {
-		host->late_creates = late->next;
-		waiter_end(&late->waiter,
-			   mdev_add(host, late->parent, late->type, late->uuid, &mdev));
-		free(late);
-	}
-}
-
-void mdev_end_faults(struct host *host)
+void mdev_remove_under(struct host *host, const struct function *over, const struct process *writer)
 {
 	struct mdev *mdev, *next;
 
-	for (size_t i = 0; i < host->function_count; i++)
-		host->functions[i].faults = (struct faults){ 0 };
 	for (mdev = host->mdevs; mdev; mdev = next) {
 		next = mdev->next;
-		waiter_end(&mdev->creator, 0);
-		if (mdev->state == MDEV_REMOVING && !mdev->group->is_held)
+		if (function_is_over(over, mdev->parent))
+			(void)mdev_remove(host, mdev, writer, NULL);
+	}
+}
+
+void mdev_drop_of(struct host *host, const struct function *parent)
+{
+	struct mdev *mdev, *next;
+
+	for (mdev = host->mdevs; mdev; mdev = next) {
+		next = mdev->next;
+		if (mdev->parent == parent)
 			mdev_finish(host, mdev);
 	}
-	late_creates_run(host);
+}
+
+static void mdev_try_finish(struct host *host, struct mdev *mdev)
+{
+	if (mdev->state == MDEV_REMOVING && !mdev->group->is_held &&
+	    !mdev->parent->faults.ops[OP_REMOVE].hang)
+		mdev_finish(host, mdev);
+}
+
+void mdev_resume(struct host *host, struct group *group)
+{
+	struct mdev *mdev = mdev_of_group(host, group);
+
+	if (mdev)
+		mdev_try_finish(host, mdev);
+}
+
+void mdev_resume_all(struct host *host)
+{
+	struct mdev *mdev, *next;
+
+	for (mdev = host->mdevs; mdev; mdev = next) {
+		next = mdev->next;
+		mdev_try_finish(host, mdev);
+	}
+}
+
+struct mdev *mdev_of_group(const struct host *host, const struct group *group)
+{
+	for (struct mdev *mdev = host->mdevs; mdev; mdev = mdev->next)
+		if (mdev->group == group)
+			return mdev;
+	return NULL;
 }

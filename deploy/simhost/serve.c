@@ -8,28 +8,25 @@
 #include <sys/signalfd.h>
 #include <sys/statvfs.h>
 
+#include "driver.h"
 #include "group.h"
 #include "handle.h"
+#include "kept.h"
+#include "late.h"
 #include "mountpoint.h"
 #include "process.h"
+#include "reading.h"
 #include "tree.h"
 
 #define ATTRIBUTE_SIZE	4096 /* what sysfs says of every file */
 #define FOREVER_SECONDS 86400.0
 
 struct server {
-	struct host *host;	 /* borrowed */
-	struct kept_write *kept; /* owned */
-	struct handle *handles;	 /* owned: of all that is open */
-};
-
-/* A write that is not answered yet. */
-struct kept_write {
-	struct waiter waiter; /* first: a waiter is the kept_write it is in */
-	struct server *server;
-	struct kept_write *next;
-	fuse_req_t request;
-	size_t length;
+	struct host *host;	/* borrowed */
+	struct kept *writes;	/* owned: not answered yet */
+	struct handle *handles; /* owned: of all that is open */
+	struct reading reading;
+	bool is_changed; /* since the last late_settle() */
 };
 
 static struct server *server_of(fuse_req_t request)
@@ -62,7 +59,8 @@ static void stat_fill(struct node node, const struct tree_stat *from, struct sta
 		.st_mtime = from->time,
 		.st_ctime = from->time,
 	};
-	if (S_ISREG(from->mode) && node.kind != KIND_DEV_NODE && node.kind != KIND_DEV_VFIO)
+	if (S_ISREG(from->mode) && node.kind != KIND_DEV_NODE && node.kind != KIND_DEV_VFIO &&
+	    node.kind != KIND_DEV_GPU)
 		ret->st_size = ATTRIBUTE_SIZE;
 }
 
@@ -188,20 +186,32 @@ static void serve_releasedir(fuse_req_t request, fuse_ino_t ino, struct fuse_fil
 static int open_check(fuse_req_t request, struct node node, int flags)
 {
 	struct group *group = tree_dev_group(host_of(request), node);
+	struct gpu *gpu = tree_dev_gpu(host_of(request), node);
 	int access = flags & O_ACCMODE;
 	struct process holder;
 
+	if (gpu) {
+		gpu->node_opens++;
+		return 0;
+	}
 	if (!group)
 		return tree_may_open(host_of(request), node, access != O_WRONLY,
 				     access != O_RDONLY);
 	holder = process_of_thread(fuse_req_ctx(request)->pid);
-	return group_open(group, &holder);
+	return group_open(host_of(request), group, &holder);
 }
 
 static void open_undo(fuse_req_t request, struct node node)
 {
+	struct gpu *gpu = tree_dev_gpu(host_of(request), node);
+
+	server_of(request)->is_changed = true;
 	if (node.kind == KIND_DEV_NODE)
 		group_close(host_of(request), node.object, node.extra);
+	if (!gpu)
+		return;
+	gpu->node_opens--;
+	driver_resume(host_of(request));
 }
 
 static void serve_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *file)
@@ -221,6 +231,7 @@ static void serve_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info
 	}
 	file->fh = (uintptr_t)handle;
 	file->direct_io = 1;
+	handle->position = host_of(request)->events.next;
 	if (fuse_reply_open(request, file) == 0)
 		(void)TAKE_PTR(handle);
 	else
@@ -234,46 +245,27 @@ static void serve_release(fuse_req_t request, fuse_ino_t ino, struct fuse_file_i
 	fuse_reply_err(request, 0);
 }
 
-/* Like sysfs, a file is shown anew when it is read from its start. */
 static void serve_read(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
 		       struct fuse_file_info *file)
 {
-	struct handle *handle = handle_of(file);
-	int r = 0;
-
-	if (offset == 0 || !handle->text)
-		r = handle_show(handle, host_of(request), node_unpack(ino));
-	if (r < 0)
-		fuse_reply_err(request, -r);
-	else
-		handle_reply(handle, request, size, offset);
+	reading_read(
+		&server_of(request)->reading, request, node_unpack(ino), handle_of(file), size,
+		offset,
+		!(file->flags & O_NONBLOCK && node_is_events(host_of(request), node_unpack(ino))));
 }
 
-static void write_answer(fuse_req_t request, size_t length, int result)
+static void serve_poll(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *file,
+		       struct fuse_pollhandle *poller)
 {
-	if (result < 0)
-		fuse_reply_err(request, -result);
-	else
-		fuse_reply_write(request, length);
-}
-
-static void kept_write_end(struct waiter *waiter, int result)
-{
-	struct kept_write *kept = (struct kept_write *)waiter;
-	struct kept_write **link = &kept->server->kept;
-
-	while (*link != kept)
-		link = &(*link)->next;
-	*link = kept->next;
-	write_answer(kept->request, kept->length, result);
-	free(kept);
+	reading_poll(&server_of(request)->reading, request, node_unpack(ino), handle_of(file),
+		     poller);
 }
 
 static void serve_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, size_t length,
 			off_t offset, struct fuse_file_info *file)
 {
 	scoped_free char *copy = malloc(length + 1);
-	scoped_free struct kept_write *kept = calloc(1, sizeof(*kept));
+	scoped(kept_free) struct kept *kept = kept_new(request, length);
 	struct server *server = server_of(request);
 	struct tree_write write;
 	int r = -ENOMEM;
@@ -283,10 +275,6 @@ static void serve_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, s
 	if (copy && kept) {
 		memcpy(copy, bytes, length);
 		copy[length] = '\0';
-		kept->waiter.done = kept_write_end;
-		kept->server = server;
-		kept->request = request;
-		kept->length = length;
 		write = (struct tree_write){
 			.text = copy,
 			.length = length,
@@ -295,12 +283,13 @@ static void serve_write(fuse_req_t request, fuse_ino_t ino, const char *bytes, s
 		};
 		r = tree_store(server->host, node_unpack(ino), &write);
 	}
-	if (r == HOST_PENDING) {
-		kept->next = server->kept;
-		server->kept = TAKE_PTR(kept);
-		return;
-	}
-	write_answer(request, length, r);
+	server->is_changed = true;
+	if (r == HOST_PENDING)
+		kept_add(&server->writes, TAKE_PTR(kept));
+	else if (r < 0)
+		fuse_reply_err(request, -r);
+	else
+		fuse_reply_write(request, length);
 }
 
 static void serve_init(void *arg, struct fuse_conn_info *connection)
@@ -324,6 +313,7 @@ static const struct fuse_lowlevel_ops operations = {
 	.release = serve_release,
 	.read = serve_read,
 	.write = serve_write,
+	.poll = serve_poll,
 };
 
 /* ---- the loop ------------------------------------------------------------------ */
@@ -341,16 +331,31 @@ static int signals_open(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-static int session_loop(struct fuse_session *session, int signal_fd)
+/* What can go on does. Returns how long to wait for requests at most; -1: for ever. */
+static int server_settle(struct server *server)
+{
+	int64_t next = late_settle(server->host), wait;
+
+	reading_retry(&server->reading);
+	server->is_changed = false;
+	if (next == 0)
+		return -1;
+	wait = next - host_now_ms(server->host);
+	return wait < 0 ? 0 : (int)wait;
+}
+
+static int session_loop(struct server *server, struct fuse_session *session, int signal_fd)
 {
 	struct fuse_buf buffer = { .mem = NULL };
-	int r = 0;
+	int r = 0, wait_ms = -1;
 
 	while (!fuse_session_exited(session)) {
 		struct pollfd fds[] = { { .fd = signal_fd, .events = POLLIN },
 					{ .fd = fuse_session_fd(session), .events = POLLIN } };
 
-		if (poll(fds, 2, -1) < 0) {
+		if (server->is_changed || wait_ms >= 0)
+			wait_ms = server_settle(server);
+		if (poll(fds, 2, wait_ms) < 0) {
 			if (errno == EINTR)
 				continue;
 			r = -errno;
@@ -358,6 +363,8 @@ static int session_loop(struct fuse_session *session, int signal_fd)
 		}
 		if (fds[0].revents)
 			break;
+		if (!fds[1].revents)
+			continue;
 		r = fuse_session_receive_buf(session, &buffer);
 		if (r == -EINTR)
 			continue;
@@ -382,9 +389,9 @@ static int serve_session(struct server *server, struct fuse_session *session, co
 			       "cannot mount at '%s' (root, and /dev/fuse, are needed)", dir);
 	puts("ready");
 	fflush(stdout);
-	r = session_loop(session, signal_fd);
-	while (server->kept)
-		kept_write_end(&server->kept->waiter, -ENODEV);
+	r = session_loop(server, session, signal_fd);
+	kept_fail_all(&server->writes, -ENODEV);
+	kept_fail_all(&server->reading.kept, -ENODEV);
 	fuse_session_unmount(session);
 	while (server->handles)
 		handle_free(server->handles);
@@ -398,7 +405,8 @@ int serve_run(struct host *host, const char *dir, struct err *err)
 			 "subtype=hypeman-simhost";
 	char *argv[] = { program, option, options, NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
-	struct server server = { .host = host };
+	struct server server = { .host = host,
+				 .reading = { .host = host, .handles = &server.handles } };
 	struct fuse_session *session;
 	int r;
 

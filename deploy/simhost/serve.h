@@ -8,7 +8,7 @@
  *
  * One thread serves all requests and never blocks. A write that the kernel would block in keeps
  * its request unanswered, others go on. A signal does not end such a write, as it would not in
- * the kernel: the writer sleeps until the operation is over, killed or not.
+ * the kernel: the writer sleeps until the operation is over, killed or not. So with reads.
  */
 
 #ifndef SIMHOST_SERVE_H

@@ -7,8 +7,7 @@
 static int spec_fail(struct err *err, const char *item, const char *why)
 {
 	return err_set(err, ERR_INVALID_ARGUMENT,
-		       "spec: '%s': %s (each is BOARD:COUNT[:mdev|:passthrough][@ADDRESS])", item,
-		       why);
+		       "spec: '%s': %s (each is BOARD:COUNT[:OPTION...][@ADDRESS])", item, why);
 }
 
 static int count_parse(const char *text, size_t *ret)
@@ -21,17 +20,45 @@ static int count_parse(const char *text, size_t *ret)
 	return *ret >= 1 && *ret <= SPEC_GPUS_MAX ? 0 : -EINVAL;
 }
 
-static int mode_parse(const char *text, enum spec_mode *ret)
+/* -1 is what the kernel says where there are no nodes. */
+static int numa_parse(const char *text, struct spec_gpu *gpu)
 {
-	if (!text)
-		*ret = SPEC_DEFAULT;
-	else if (strcmp(text, "mdev") == 0)
-		*ret = SPEC_MDEV;
-	else if (strcmp(text, "passthrough") == 0)
-		*ret = SPEC_PASSTHROUGH;
-	else
+	size_t length = strlen(text);
+
+	gpu->has_numa_node = true;
+	gpu->numa_node = -1;
+	if (strcmp(text, "-1") == 0)
+		return 0;
+	if (length == 0 || length > 3 || strspn(text, "0123456789") != length)
 		return -EINVAL;
+	gpu->numa_node = atoi(text);
 	return 0;
+}
+
+static int option_parse(const char *text, struct spec_gpu *gpu)
+{
+	static const struct {
+		const char *name;
+		enum spec_mode mode;
+	} modes[] = {
+		{ "mdev", SPEC_MDEV },
+		{ "vendor", SPEC_VENDOR },
+		{ "passthrough", SPEC_PASSTHROUGH },
+	};
+
+	if (strncmp(text, "numa=", 5) == 0 && !gpu->has_numa_node)
+		return numa_parse(text + 5, gpu);
+	if (strcmp(text, "plain-list") == 0) {
+		gpu->has_plain_list = true;
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		if (strcmp(text, modes[i].name) != 0 || gpu->mode != SPEC_DEFAULT)
+			continue;
+		gpu->mode = modes[i].mode;
+		return 0;
+	}
+	return -EINVAL;
 }
 
 /* words is a copy of item, to be cut up. */
@@ -39,7 +66,7 @@ static int item_parse(const char *item, char *words, struct spec *spec, struct e
 {
 	struct spec_gpu gpu = { 0 };
 	char *address = strchr(words, '@');
-	char *board, *mode;
+	char *board;
 	size_t count;
 
 	if (address) {
@@ -56,9 +83,13 @@ static int item_parse(const char *item, char *words, struct spec *spec, struct e
 	strcpy(gpu.board, board);
 	if (!words || count_parse(strsep(&words, ":"), &count) < 0)
 		return spec_fail(err, item, "a count is a number from 1 to 64");
-	mode = strsep(&words, ":");
-	if (words || mode_parse(mode, &gpu.mode) < 0)
-		return spec_fail(err, item, "a mode is mdev or passthrough");
+	while (words)
+		if (option_parse(strsep(&words, ":"), &gpu) < 0)
+			return spec_fail(err, item,
+					 "an option is mdev, vendor, passthrough, plain-list or "
+					 "numa=NODE, once");
+	if (gpu.has_plain_list && gpu.mode != SPEC_VENDOR)
+		return spec_fail(err, item, "plain-list goes with vendor");
 	if (gpu.has_address && count != 1)
 		return spec_fail(err, item, "an address needs a count of 1");
 	if (spec->gpu_count + count > SPEC_GPUS_MAX)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which GPUs the host has: "l40s:2,l40s:1:passthrough@0000:82:00.0". Only the form is
+ * Which GPUs the host has: "l40s:2,l40s:1:vendor:numa=1@0000:82:00.0". Only the form is
  * checked here; whether a board exists and an address is free, host_new() says.
  */
 
@@ -18,12 +18,16 @@
 enum spec_mode {
 	SPEC_DEFAULT, /* mdev if the board has types, else passthrough */
 	SPEC_MDEV,
+	SPEC_VENDOR,
 	SPEC_PASSTHROUGH,
 };
 
 struct spec_gpu {
 	char board[BOARD_NAME_SIZE];
 	enum spec_mode mode;
+	bool has_plain_list; /* vendor: creatable_vgpu_types has no header */
+	bool has_numa_node;
+	int numa_node;
 	bool has_address;
 	struct bdf address;
 };

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tree.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
 #include "group.h"
+#include "late.h"
 #include "tree_kind.h"
 
 #define OBJECT_BITS 24
@@ -36,8 +38,9 @@ struct node node_unpack(uint64_t number)
 
 static const struct tree_kind *kind_of(struct node node)
 {
-	static const struct tree_kind *const tables[] = { tree_top_kinds, tree_pci_kinds,
-							  tree_function_kinds, tree_mdev_kinds };
+	static const struct tree_kind *const tables[] = { tree_top_kinds,    tree_dev_kinds,
+							  tree_pci_kinds,    tree_function_kinds,
+							  tree_vendor_kinds, tree_mdev_kinds };
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 		if (node.kind < KIND_COUNT && tables[i][node.kind].mode != 0)
@@ -51,12 +54,28 @@ static const struct tree_entry *entry_of(struct node node)
 	return node.entry == 0 ? NULL : &kind_of(node)->entries[node.entry - 1];
 }
 
+struct function *tree_function_owner(const struct host *host, struct node node)
+{
+	return &host->functions[node.object];
+}
+
+static struct function *owner_of(const struct host *host, struct node node)
+{
+	const struct tree_kind *kind = kind_of(node);
+
+	return kind->owner ? kind->owner(host, node) : NULL;
+}
+
 static bool node_exists(const struct host *host, struct node node)
 {
 	const struct tree_kind *kind = kind_of(node);
 	const struct tree_entry *entry;
+	const struct function *owner;
 
 	if (!kind || node.entry > kind->entry_count)
+		return false;
+	owner = owner_of(host, node);
+	if (owner && owner->is_absent)
 		return false;
 	if (kind->exists && !kind->exists(host, node))
 		return false;
@@ -71,6 +90,23 @@ static mode_t node_mode(struct node node)
 	return entry ? entry->mode : kind_of(node)->mode;
 }
 
+/*
+ * The kernel runs one write at a time on an inode of FUSE, and a write that hangs would hold up
+ * the next one. In sysfs it does not, so each look at such a file gives another node.
+ */
+static bool is_many_nodes(const struct tree_entry *entry)
+{
+	return entry && (entry->mode == TREE_WO || entry->op != OP_NONE);
+}
+
+static uint32_t fresh_extra(void)
+{
+	static uint32_t last;
+
+	last = (last + 1) % ((1u << EXTRA_BITS) - 1);
+	return last;
+}
+
 int tree_stat(struct host *host, struct node node, struct tree_stat *ret)
 {
 	const struct group *group = tree_dev_group(host, node);
@@ -79,14 +115,14 @@ int tree_stat(struct host *host, struct node node, struct tree_stat *ret)
 	if (!node_exists(host, node))
 		return -ENOENT;
 	entry = entry_of(node);
-	if (node_mode(node) == TREE_WO)
+	if (is_many_nodes(entry))
 		node.extra = 0;
 	*ret = (struct tree_stat){
 		.inode = node_pack(node),
 		.mode = node_mode(node),
 		.time = host->boot_time,
 		.is_fixed = kind_of(node)->is_fixed &&
-			    !(entry && (entry->exists || entry->mode == TREE_WO)),
+			    !(entry && (entry->exists || is_many_nodes(entry))),
 	};
 	if (group) {
 		ret->mode = S_IFREG | group->node_mode;
@@ -97,18 +133,6 @@ int tree_stat(struct host *host, struct node node, struct tree_stat *ret)
 	return 0;
 }
 
-/*
- * The kernel runs one write at a time on an inode of FUSE, and a write that hangs would hold up
- * the next one. In sysfs it does not, so each look at a write-only file gives another inode.
- */
-static uint32_t write_only_extra(void)
-{
-	static uint32_t last;
-
-	last = (last + 1) % ((1u << EXTRA_BITS) - 1);
-	return last;
-}
-
 static struct node entry_node(struct node parent, size_t index, const struct tree_entry *entry)
 {
 	struct node node = parent;
@@ -116,7 +140,8 @@ static struct node entry_node(struct node parent, size_t index, const struct tre
 	if (S_ISDIR(entry->mode))
 		return (struct node){ .kind = entry->child, .object = parent.object };
 	node.entry = (uint8_t)(index + 1);
-	node.extra = entry->mode == TREE_WO ? write_only_extra() : 0;
+	if (is_many_nodes(entry))
+		node.extra = fresh_extra();
 	return node;
 }
 
@@ -211,43 +236,59 @@ int tree_show(struct host *host, struct node node, FILE *out)
 		return -ENODEV;
 	entry = entry_of(node);
 	show = entry ? entry->show : kind_of(node)->show;
-	return show ? show(host, node, out) : -EINVAL;
+	if (!show)
+		return -EINVAL;
+	switch (S_ISREG(node_mode(node)) ? late_read_fault(host, node, owner_of(host, node))
+					 : READ_WELL) {
+	case READ_EIO:
+		return -EIO;
+	case READ_ENXIO:
+		return -ENXIO;
+	case READ_HANG:
+		return HOST_PENDING;
+	case READ_WELL:
+		break;
+	}
+	return show(host, node, out);
 }
 
 int tree_store(struct host *host, struct node node, const struct tree_write *write)
 {
 	const struct tree_entry *entry;
+	struct function *function;
 
 	if (!node_exists(host, node))
 		return -ENODEV;
 	entry = entry_of(node);
-	return entry && entry->store ? entry->store(host, node, write) : -EINVAL;
-}
-
-struct group *tree_dev_group(const struct host *host, struct node node)
-{
-	struct group *group;
-
-	if (node.kind != KIND_DEV_NODE)
-		return NULL;
-	group = group_find(host, node.object);
-	if (!group || !group_has_node(group) || group->node_serial != node.extra)
-		return NULL;
-	return group;
-}
-
-int tree_flag_parse(const struct tree_write *write, bool *ret)
-{
-	char word[8];
-	int r;
-
-	r = tree_word_parse(write, sizeof(word), word);
-	if (r < 0)
-		return r;
-	if (strcmp(word, "0") != 0 && strcmp(word, "1") != 0)
+	if (!entry || !entry->store)
 		return -EINVAL;
-	*ret = word[0] == '1';
-	return 0;
+	if (write->length == 0)
+		return 0; /* sysfs does not ask the driver */
+	if (entry->op == OP_NONE)
+		return entry->store(host, node, write);
+	function = entry->target ? entry->target(host, write) : owner_of(host, node);
+	if (!function)
+		return entry->store(host, node, write);
+	return late_store(host, node, function, entry->op, entry->store, write);
+}
+
+int tree_number_parse(const struct tree_write *write, unsigned long *ret)
+{
+	char word[64];
+	const char *at = word;
+	char *end;
+
+	if (tree_word_parse(write, sizeof(word), word) < 0)
+		return -EINVAL;
+	if (*at == '+')
+		at++;
+	if (!isxdigit((unsigned char)*at)) /* strtoul() would take spaces and signs */
+		return -EINVAL;
+	errno = 0;
+	*ret = strtoul(at, &end, 0);
+	if (*end != '\0')
+		return -EINVAL;
+	return errno == ERANGE ? -ERANGE : 0;
 }
 
 int tree_word_parse(const struct tree_write *write, size_t size, char *ret)

@@ -8,7 +8,8 @@
  * gone is found to be gone when it is used. Numbers of vGPUs and device nodes are not used
  * again, so an old number never means a new object.
  *
- * Kinds are tables: tree_top.c (directories above devices, /dev), tree_pci.c, tree_mdev.c.
+ * Kinds are tables: tree_top.c (directories above devices), tree_dev.c (/dev and VFIO's class),
+ * tree_pci.c, tree_function.c, tree_vendor.c, tree_mdev.c.
  */
 
 #ifndef SIMHOST_TREE_H
@@ -41,6 +42,12 @@ enum tree_kind_id {
 	KIND_DEV,
 	KIND_DEV_VFIO,
 	KIND_DEV_NODE,
+	KIND_DEV_GPU,
+	KIND_CLASS_VFIO,
+	KIND_CLASS_VFIO_LINK,
+	KIND_DEVICES_VIRTUAL,
+	KIND_VIRTUAL_VFIO,
+	KIND_VIRTUAL_NODE,
 	KIND_PCI_ROOT,
 	KIND_PCI_DRIVER,
 	KIND_PCI_DRIVER_LINK,
@@ -49,6 +56,7 @@ enum tree_kind_id {
 	KIND_FUNCTION,
 	KIND_FUNCTION_VF_LINK,
 	KIND_FUNCTION_VFIO,
+	KIND_FUNCTION_VENDOR,
 	KIND_TYPES,
 	KIND_TYPE,
 	KIND_TYPE_DEVICES,
@@ -67,12 +75,13 @@ struct node {
 	uint8_t kind;	 /* enum tree_kind_id */
 	uint8_t entry;	 /* 0: the thing itself; else number of the kind's entry, from 1 */
 	uint32_t object; /* 24 bits: index or serial, as the kind says */
-	uint32_t extra;	 /* 28 bits: node serial, or what makes write-only files distinct */
+	uint32_t extra;	 /* 28 bits: node serial, or what makes nodes of one file distinct */
 };
 
 struct tree_stat {
-	uint64_t inode; /* node_pack(), but one number for all nodes of a write-only file */
-	mode_t mode;	/* with the type of file */
+	uint64_t
+		inode; /* node_pack(), but one number for all nodes of a file that writes wait in */
+	mode_t mode;   /* with the type of file */
 	uid_t uid;
 	gid_t gid;
 	time_t time;
@@ -88,6 +97,8 @@ struct tree_write {
 };
 
 typedef void tree_emit_fn(void *arg, const char *name, struct node node);
+typedef int tree_show_fn(struct host *host, struct node node, FILE *out);
+typedef int tree_store_fn(struct host *host, struct node node, const struct tree_write *write);
 
 uint64_t node_pack(struct node node);
 struct node node_unpack(uint64_t number);
@@ -100,7 +111,10 @@ int tree_list(struct host *host, struct node node, tree_emit_fn *emit, void *arg
 /* -EACCES: no such access, as sysfs answers even root. */
 int tree_may_open(const struct host *host, struct node node, bool reads, bool writes);
 
-/* The content of a file, or the target of a link. */
+/* From the root, through links; no slash at the start is needed. */
+int tree_resolve(struct host *host, const char *path, struct node *ret);
+
+/* The content of a file, or the target of a link. HOST_PENDING: the read is to be tried again. */
 int tree_show(struct host *host, struct node node, FILE *out);
 
 /* 0 (all was taken), HOST_PENDING, or -errno. */
@@ -108,5 +122,8 @@ int tree_store(struct host *host, struct node node, const struct tree_write *wri
 
 /* The device node /dev/vfio/N that this is, or NULL. */
 struct group *tree_dev_group(const struct host *host, struct node node);
+
+/* The GPU whose /dev/nvidiaN this is, or NULL. */
+struct gpu *tree_dev_gpu(const struct host *host, struct node node);
 
 #endif

@@ -140,8 +140,11 @@ static int driver_link(struct host *host, struct node node, FILE *out)
 
 static int override_show(struct host *host, struct node node, FILE *out)
 {
-	const char *override = function_of(host, node)->override;
+	const struct function *function = function_of(host, node);
+	const char *override = function->override;
 
+	if (function->is_unbinding)
+		return HOST_PENDING; /* the device's lock is held */
 	fprintf(out, "%s\n", override[0] ? override : "(null)");
 	return 0;
 }
@@ -177,9 +180,14 @@ static int totalvfs_show(struct host *host, struct node node, FILE *out)
 
 static int numvfs_show(struct host *host, struct node node, FILE *out)
 {
-	const struct gpu *gpu = function_of(host, node)->gpu;
+	unsigned int count = 0;
 
-	fprintf(out, "%llu\n", gpu->has_mdev ? (unsigned long long)gpu->board->vfs : 0ull);
+	for (size_t i = 0; i < host->function_count; i++)
+		if (host->functions[i].kind == FUNCTION_VIRTUAL &&
+		    function_is_over(function_of(host, node), &host->functions[i]) &&
+		    !host->functions[i].is_absent)
+			count++;
+	fprintf(out, "%u\n", count);
 	return 0;
 }
 
@@ -192,7 +200,7 @@ static int numvfs_store(struct host *host, struct node node, const struct tree_w
 	return -ENOENT;
 }
 
-static const char *reset_method_of(const struct host *host, struct node node)
+static const char *reset_methods_of(const struct host *host, struct node node)
 {
 	const struct board *board = board_of(host, node);
 
@@ -201,22 +209,67 @@ static const char *reset_method_of(const struct host *host, struct node node)
 
 static bool has_reset(const struct host *host, struct node node)
 {
-	return !is_audio(function_of(host, node)) && reset_method_of(host, node)[0] != '\0';
+	return !is_audio(function_of(host, node)) && reset_methods_of(host, node)[0] != '\0';
 }
 
 static int reset_method_show(struct host *host, struct node node, FILE *out)
 {
-	fprintf(out, "%s\n", reset_method_of(host, node));
+	fprintf(out, "%s\n", function_of(host, node)->reset_method);
+	return 0;
+}
+
+static bool word_is_in(const char *words, const char *word)
+{
+	size_t length = strlen(word);
+
+	for (const char *at = words; (at = strstr(at, word)) != NULL; at += length)
+		if ((at == words || at[-1] == ' ') && strchr(" ", at[length]))
+			return true;
+	return false;
+}
+
+/* "default", nothing, or some of what the hardware has, in the order wanted. */
+static int reset_method_store(struct host *host, struct node node, const struct tree_write *write)
+{
+	struct function *function = &host->functions[node.object];
+	char wanted[BOARD_WORD_SIZE] = "", copy[BOARD_WORD_SIZE], *rest = copy, *word;
+
+	if (strcmp(write->text, "\n") != 0 && tree_word_parse(write, sizeof(wanted), wanted) < 0)
+		return -EINVAL;
+	if (strcmp(wanted, "default") == 0)
+		strcpy(wanted, reset_methods_of(host, node));
+	strcpy(copy, wanted);
+	while ((word = strsep(&rest, " ")) != NULL)
+		if (word[0] != '\0' && !word_is_in(reset_methods_of(host, node), word))
+			return -EINVAL;
+	strcpy(function->reset_method, wanted);
 	return 0;
 }
 
 static int reset_store(struct host *host, struct node node, const struct tree_write *write)
 {
-	bool is_wanted;
+	struct function *function = &host->functions[node.object];
+	unsigned long number;
+	int r = tree_number_parse(write, &number);
 
-	if (tree_flag_parse(write, &is_wanted) < 0 || !is_wanted)
+	if (r < 0)
+		return r;
+	if (number != 1)
 		return -EINVAL;
-	host->functions[node.object].reset_count++;
+	if (function->reset_method[0] == '\0')
+		return -ENOTTY;
+	function->reset_count++;
+	return 0;
+}
+
+/* vfio-pci lets a function sleep that nobody uses. */
+static int power_state_show(struct host *host, struct node node, FILE *out)
+{
+	const struct function *function = function_of(host, node);
+	bool sleeps = driver_is_vfio(function) && !function_is_vendor_vf(function) &&
+		      !function->group->is_held;
+
+	fputs(sleeps ? "D3hot\n" : "D0\n", out);
 	return 0;
 }
 
@@ -249,14 +302,17 @@ static const struct tree_entry function_entries[] = {
 	{ "class", TREE_RO, .show = class_show },
 	{ "device", TREE_RO, .show = device_show },
 	{ "driver", TREE_LINK, .exists = has_driver, .show = driver_link },
-	{ "driver_override", TREE_RW, .show = override_show, .store = override_store },
+	{ "driver_override", TREE_RW, .show = override_show, .store = override_store,
+	  .op = OP_OVERRIDE },
 	{ "iommu_group", TREE_LINK, .show = group_link },
 	{ "mdev_supported_types", TREE_DIR, .child = KIND_TYPES, .exists = has_types },
 	{ "modalias", TREE_RO, .show = modalias_show },
 	{ "numa_node", TREE_RO, .show = numa_node_show },
 	{ "physfn", TREE_LINK, .exists = is_virtual, .show = physfn_link },
-	{ "reset", TREE_WO, .exists = has_reset, .store = reset_store },
-	{ "reset_method", TREE_RO, .exists = has_reset, .show = reset_method_show },
+	{ "power_state", TREE_RO, .show = power_state_show },
+	{ "reset", TREE_WO, .exists = has_reset, .store = reset_store, .op = OP_RESET },
+	{ "reset_method", TREE_RW, .exists = has_reset, .show = reset_method_show,
+	  .store = reset_method_store },
 	{ "revision", TREE_RO, .show = revision_show },
 	{ "sriov_numvfs", TREE_RW, .exists = has_sriov, .show = numvfs_show,
 	  .store = numvfs_store },
@@ -282,6 +338,9 @@ static void function_list(struct host *host, struct node node, tree_emit_fn *emi
 	const struct function *function = function_of(host, node);
 	char name[32];
 
+	if (function_is_vendor_vf(function) && !function->is_unbinding)
+		emit(arg, function->gpu->board->vendor_dir,
+		     (struct node){ .kind = KIND_FUNCTION_VENDOR, .object = node.object });
 	for (const struct mdev *mdev = host->mdevs; mdev; mdev = mdev->next)
 		if (mdev->parent == function)
 			emit(arg, mdev->uuid,
@@ -289,7 +348,7 @@ static void function_list(struct host *host, struct node node, tree_emit_fn *emi
 	for (uint32_t i = 0; i < host->function_count; i++) {
 		const struct function *vf = &host->functions[i];
 
-		if (vf->kind != FUNCTION_VIRTUAL || vf->gpu->physical != function)
+		if (vf->kind != FUNCTION_VIRTUAL || vf->gpu->physical != function || vf->is_absent)
 			continue;
 		snprintf(name, sizeof(name), "virtfn%u", vf->vf_number);
 		emit(arg, name, (struct node){ .kind = KIND_FUNCTION_VF_LINK, .object = i });
@@ -305,8 +364,9 @@ static void function_vfio_list(struct host *host, struct node node, tree_emit_fn
 }
 
 const struct tree_kind tree_function_kinds[KIND_COUNT] = {
-	[KIND_FUNCTION] = { TREE_DIR, .is_fixed = true, .list = function_list,
+	[KIND_FUNCTION] = { TREE_DIR, .owner = tree_function_owner, .list = function_list,
 			    TREE_ENTRIES(function_entries) },
-	[KIND_FUNCTION_VF_LINK] = { TREE_LINK, .is_fixed = true, .show = vf_link },
-	[KIND_FUNCTION_VFIO] = { TREE_DIR, .exists = has_vfio_dev, .list = function_vfio_list },
+	[KIND_FUNCTION_VF_LINK] = { TREE_LINK, .owner = tree_function_owner, .show = vf_link },
+	[KIND_FUNCTION_VFIO] = { TREE_DIR, .owner = tree_function_owner, .exists = has_vfio_dev,
+				 .list = function_vfio_list },
 };

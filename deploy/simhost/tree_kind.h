@@ -7,8 +7,8 @@
 #include "tree.h"
 
 typedef bool tree_exists_fn(const struct host *host, struct node node);
-typedef int tree_show_fn(struct host *host, struct node node, FILE *out);
-typedef int tree_store_fn(struct host *host, struct node node, const struct tree_write *write);
+typedef struct function *tree_owner_fn(const struct host *host, struct node node);
+typedef struct function *tree_target_fn(struct host *host, const struct tree_write *write);
 
 /* A name that every directory of a kind has: a file, a link, or (child) a directory. */
 struct tree_entry {
@@ -18,6 +18,8 @@ struct tree_entry {
 	tree_exists_fn *exists; /* NULL: always */
 	tree_show_fn *show;	/* NULL: cannot be read */
 	tree_store_fn *store;	/* NULL: cannot be written */
+	enum op op;		/* the write can have faults */
+	tree_target_fn *target; /* and is on this function; NULL: on the kind's owner */
 };
 
 /*
@@ -30,6 +32,7 @@ struct tree_kind {
 	const struct tree_entry *entries;
 	size_t entry_count;
 	tree_exists_fn *exists; /* the object is there; NULL: always */
+	tree_owner_fn *owner;	/* what it belongs to, and disappears with; NULL: no function */
 	bool (*find)(struct host *host, struct node node, const char *name, struct node *ret);
 	void (*list)(struct host *host, struct node node, tree_emit_fn *emit, void *arg);
 	tree_show_fn *show; /* links and files */
@@ -45,12 +48,23 @@ struct tree_kind {
 
 /* Describe their kinds, KIND_COUNT long, the others empty. */
 extern const struct tree_kind tree_top_kinds[KIND_COUNT];
+extern const struct tree_kind tree_dev_kinds[KIND_COUNT];
 extern const struct tree_kind tree_pci_kinds[KIND_COUNT];
 extern const struct tree_kind tree_function_kinds[KIND_COUNT];
+extern const struct tree_kind tree_vendor_kinds[KIND_COUNT];
 extern const struct tree_kind tree_mdev_kinds[KIND_COUNT];
 
-/* "0" or "1", with or without a line feed; all else is -EINVAL. */
-int tree_flag_parse(const struct tree_write *write, bool *ret);
+/* For kinds whose object is the index of a function. */
+struct function *tree_function_owner(const struct host *host, struct node node);
+
+/*
+ * A number as the kernel's kstrtoul() with base 0 reads it: decimal, or hexadecimal after 0x, or
+ * octal after 0; a + before it and a line feed after it are allowed. -EINVAL, -ERANGE.
+ */
+int tree_number_parse(const struct tree_write *write, unsigned long *ret);
+
+/* A group's number, written as the kernel prints it. NULL: there is no such group. */
+struct group *tree_group_by_name(const struct host *host, const char *name);
 
 /* A write without its line feed. -EINVAL: empty, too long, or with a NUL inside. */
 int tree_word_parse(const struct tree_write *write, size_t size, char *ret);

@@ -75,12 +75,12 @@ static int device_api_show(struct host *host, struct node node, FILE *out)
 static int create_store(struct host *host, struct node node, const struct tree_write *write)
 {
 	return mdev_create(host, type_parent(host, node), type_of(host, node), write->text,
-			   write->length, write->waiter);
+			   write->length);
 }
 
 static const struct tree_entry type_entries[] = {
 	{ "available_instances", TREE_RO, .show = available_show },
-	{ "create", TREE_WO, .store = create_store },
+	{ "create", TREE_WO, .store = create_store, .op = OP_CREATE },
 	{ "description", TREE_RO, .show = description_show },
 	{ "device_api", TREE_RO, .show = device_api_show },
 	{ "devices", TREE_DIR, .child = KIND_TYPE_DEVICES },
@@ -127,6 +127,13 @@ static struct mdev *mdev_of(const struct host *host, struct node node)
 static bool mdev_exists(const struct host *host, struct node node)
 {
 	return mdev_of(host, node) != NULL;
+}
+
+static struct function *mdev_owner(const struct host *host, struct node node)
+{
+	const struct mdev *mdev = mdev_of(host, node);
+
+	return mdev ? mdev->parent : NULL;
 }
 
 static bool mdev_is_live(const struct host *host, struct node node)
@@ -178,13 +185,14 @@ static int mdev_uevent_show(struct host *host, struct node node, FILE *out)
 	return 0;
 }
 
+/* Any number but 0 removes; and what is no number, be it only too large, is EINVAL. */
 static int remove_store(struct host *host, struct node node, const struct tree_write *write)
 {
-	bool is_wanted;
+	unsigned long number;
 
-	if (tree_flag_parse(write, &is_wanted) < 0)
+	if (tree_number_parse(write, &number) < 0)
 		return -EINVAL;
-	if (!is_wanted)
+	if (number == 0)
 		return 0;
 	return mdev_remove(host, mdev_of(host, node), &write->writer, write->waiter);
 }
@@ -228,7 +236,7 @@ static const struct tree_entry mdev_entries[] = {
 	{ "driver", TREE_LINK, .exists = mdev_is_live, .show = mdev_driver_link },
 	{ "iommu_group", TREE_LINK, .show = mdev_group_link },
 	{ "mdev_type", TREE_LINK, .exists = mdev_is_live, .show = mdev_type_link },
-	{ "remove", TREE_WO, .exists = mdev_is_live, .store = remove_store },
+	{ "remove", TREE_WO, .exists = mdev_is_live, .store = remove_store, .op = OP_REMOVE },
 	{ "subsystem", TREE_LINK, .exists = mdev_is_live, .show = mdev_subsystem_link },
 	{ "uevent", TREE_RO, .exists = mdev_is_live, .show = mdev_uevent_show },
 	{ "vfio-dev", TREE_DIR, .child = KIND_MDEV_VFIO },
@@ -305,23 +313,21 @@ static void mdevs_list(struct host *host, struct node node, tree_emit_fn *emit, 
 static int mdev_path(const struct host *host, struct node node, const char *up, FILE *out)
 {
 	const struct mdev *mdev = mdev_of(host, node);
-	struct bdf address = mdev->parent->address;
 
-	fprintf(out, "%s/pci%04x:%02x/%s/%s", up, address.domain, address.bus, BDF_STR(address),
-		mdev->uuid);
+	fprintf(out, "%s%s/%s", up, function_path(mdev->parent).s, mdev->uuid);
 	return 0;
 }
 
 /* From bus/mdev/devices/U. */
 static int mdev_link(struct host *host, struct node node, FILE *out)
 {
-	return mdev_path(host, node, "../../../devices", out);
+	return mdev_path(host, node, "../../..", out);
 }
 
 /* From bus/mdev/drivers/D/U and kernel/iommu_groups/N/devices/U. */
 static int deep_link(struct host *host, struct node node, FILE *out)
 {
-	return mdev_path(host, node, "../../../../devices", out);
+	return mdev_path(host, node, "../../../..", out);
 }
 
 /* From PARENT/mdev_supported_types/T/devices/U. */
@@ -340,10 +346,12 @@ static void mdev_drivers_list(struct host *host, struct node node, tree_emit_fn 
 }
 
 const struct tree_kind tree_mdev_kinds[KIND_COUNT] = {
-	[KIND_TYPES] = { TREE_DIR, .exists = types_exist, .find = types_find, .list = types_list },
-	[KIND_TYPE] = { TREE_DIR, .exists = type_exists, TREE_ENTRIES(type_entries) },
-	[KIND_TYPE_DEVICES] = { TREE_DIR, .exists = type_exists, .find = mdevs_find,
-				.list = mdevs_list },
+	[KIND_TYPES] = { TREE_DIR, .owner = tree_function_owner, .exists = types_exist,
+			 .find = types_find, .list = types_list },
+	[KIND_TYPE] = { TREE_DIR, .owner = type_parent, .exists = type_exists,
+			TREE_ENTRIES(type_entries) },
+	[KIND_TYPE_DEVICES] = { TREE_DIR, .owner = type_parent, .exists = type_exists,
+				.find = mdevs_find, .list = mdevs_list },
 	[KIND_TYPE_MDEV_LINK] = { TREE_LINK, .exists = mdev_is_live, .show = type_mdev_link },
 	[KIND_BUS_MDEV_DEVICES] = { TREE_DIR, .is_fixed = true, .find = mdevs_find,
 				    .list = mdevs_list },
@@ -352,9 +360,10 @@ const struct tree_kind tree_mdev_kinds[KIND_COUNT] = {
 	[KIND_MDEV_DRIVER_LINK] = { TREE_LINK, .exists = mdev_is_live, .show = deep_link },
 	[KIND_MDEV_LINK] = { TREE_LINK, .exists = mdev_is_live, .show = mdev_link },
 	[KIND_GROUP_MDEV_LINK] = { TREE_LINK, .exists = mdev_exists, .show = deep_link },
-	[KIND_MDEV] = { TREE_DIR, .exists = mdev_exists, .list = mdev_list,
+	[KIND_MDEV] = { TREE_DIR, .owner = mdev_owner, .exists = mdev_exists, .list = mdev_list,
 			TREE_ENTRIES(mdev_entries) },
-	[KIND_MDEV_VENDOR] = { TREE_DIR, .exists = mdev_is_live, TREE_ENTRIES(vendor_entries) },
+	[KIND_MDEV_VENDOR] = { TREE_DIR, .owner = mdev_owner, .exists = mdev_is_live,
+			       TREE_ENTRIES(vendor_entries) },
 	[KIND_MDEV_VFIO] = { TREE_DIR, .exists = mdev_exists, .list = mdev_vfio_list },
 	[KIND_VFIO_DEVICE] = { TREE_DIR },
 };

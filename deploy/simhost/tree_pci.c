@@ -8,55 +8,77 @@
 
 /* ---- writes that name a function ----------------------------------------------- */
 
-/* Reads the address in a write to bind, unbind or drivers_probe. */
-static int address_parse(struct host *host, const struct tree_write *write, struct function **ret)
+/* The function that a write to bind, unbind or drivers_probe names; NULL: none. */
+static struct function *function_named(struct host *host, const struct tree_write *write)
 {
 	char word[sizeof(struct bdf_text)];
 	struct bdf address;
 
 	if (tree_word_parse(write, sizeof(word), word) < 0 || bdf_parse(word, &address) < 0)
-		return -ENODEV;
-	*ret = host_find_function(host, address);
-	return *ret ? 0 : -ENODEV;
+		return NULL;
+	return host_find_function(host, address);
 }
 
 static int probe_store(struct host *host, struct node node, const struct tree_write *write)
 {
-	struct function *function;
+	struct function *function = function_named(host, write);
 
 	(void)node;
-	if (address_parse(host, write, &function) < 0)
-		return -ENODEV;
-	return driver_probe(host, function);
+	return function ? driver_probe(host, function) : -ENODEV;
 }
 
 static int bind_store(struct host *host, struct node node, const struct tree_write *write)
 {
-	struct function *function;
+	struct function *function = function_named(host, write);
 
-	if (address_parse(host, write, &function) < 0)
-		return -ENODEV;
-	return driver_bind(host, function, host->drivers[node.object]);
+	return function ? driver_bind(host, function, host->drivers[node.object]) : -ENODEV;
 }
 
 static int unbind_store(struct host *host, struct node node, const struct tree_write *write)
 {
-	struct function *function;
+	struct function *function = function_named(host, write);
 
-	if (address_parse(host, write, &function) < 0)
-		return -ENODEV;
-	return driver_unbind(function, host->drivers[node.object], &write->writer, write->waiter);
+	return function ? driver_unbind(host, function, host->drivers[node.object], &write->writer,
+					write->waiter)
+			: -ENODEV;
+}
+
+/* "10de 26b9": the fields that may follow narrow a match down, and are not modelled. */
+static int id_parse(const struct tree_write *write, uint32_t *ret_vendor, uint32_t *ret_device)
+{
+	return sscanf(write->text, "%x %x", ret_vendor, ret_device) == 2 ? 0 : -EINVAL;
+}
+
+static int new_id_store(struct host *host, struct node node, const struct tree_write *write)
+{
+	uint32_t vendor, device;
+
+	if (id_parse(write, &vendor, &device) < 0)
+		return -EINVAL;
+	return driver_add_id(host, host->drivers[node.object], vendor, device);
+}
+
+static int remove_id_store(struct host *host, struct node node, const struct tree_write *write)
+{
+	uint32_t vendor, device;
+
+	if (id_parse(write, &vendor, &device) < 0)
+		return -EINVAL;
+	return driver_remove_id(host, host->drivers[node.object], vendor, device);
 }
 
 static const struct tree_entry bus_pci_entries[] = {
 	{ "devices", TREE_DIR, .child = KIND_BUS_PCI_DEVICES },
 	{ "drivers", TREE_DIR, .child = KIND_BUS_PCI_DRIVERS },
-	{ "drivers_probe", TREE_WO, .store = probe_store },
+	{ "drivers_probe", TREE_WO, .store = probe_store, .op = OP_PROBE,
+	  .target = function_named },
 };
 
 static const struct tree_entry driver_entries[] = {
-	{ "bind", TREE_WO, .store = bind_store },
-	{ "unbind", TREE_WO, .store = unbind_store },
+	{ "bind", TREE_WO, .store = bind_store, .op = OP_BIND, .target = function_named },
+	{ "new_id", TREE_WO, .store = new_id_store },
+	{ "remove_id", TREE_WO, .store = remove_id_store },
+	{ "unbind", TREE_WO, .store = unbind_store, .op = OP_UNBIND, .target = function_named },
 };
 
 /* ---- directories of functions -------------------------------------------------- */
@@ -122,36 +144,37 @@ static void functions_list(struct host *host, struct node node, tree_emit_fn *em
 	const struct function_filter *filter = &function_filters[node.kind];
 
 	for (uint32_t i = 0; i < host->function_count; i++)
-		if (filter->takes(host, node, &host->functions[i]))
+		if (!host->functions[i].is_absent && filter->takes(host, node, &host->functions[i]))
 			emit(arg, BDF_STR(host->functions[i].address),
 			     (struct node){ .kind = filter->kind, .object = i });
 }
 
-static int function_path(const struct host *host, struct node node, const char *up, FILE *out)
+static int path_show(const struct host *host, struct node node, const char *up, FILE *out)
 {
-	const struct function *function = &host->functions[node.object];
-
-	fprintf(out, "%s/pci%04x:%02x/%s", up, function->address.domain, function->address.bus,
-		BDF_STR(function->address));
+	fprintf(out, "%s%s", up, function_path(&host->functions[node.object]).s);
 	return 0;
 }
 
 /* From bus/pci/devices/X, class/mdev_bus/X: two up is sys, or its bus. */
 static int pci_link(struct host *host, struct node node, FILE *out)
 {
-	return function_path(host, node, "../../../devices", out);
+	return path_show(host, node, "../../..", out);
 }
 
 static int class_link(struct host *host, struct node node, FILE *out)
 {
-	return function_path(host, node, "../../devices", out);
+	return path_show(host, node, "../..", out);
 }
 
 /* From bus/pci/drivers/D/X and kernel/iommu_groups/N/devices/X. */
 static int deep_link(struct host *host, struct node node, FILE *out)
 {
-	return function_path(host, node, "../../../../devices", out);
+	return path_show(host, node, "../../../..", out);
 }
+
+static const struct tree_entry devices_entries[] = {
+	{ "virtual", TREE_DIR, .child = KIND_DEVICES_VIRTUAL },
+};
 
 static void buses_list(struct host *host, struct node node, tree_emit_fn *emit, void *arg)
 {
@@ -179,13 +202,14 @@ const struct tree_kind tree_pci_kinds[KIND_COUNT] = {
 	[KIND_BUS_PCI_DRIVERS] = { TREE_DIR, .is_fixed = true, .list = drivers_list },
 	[KIND_CLASS_MDEV_BUS] = { TREE_DIR, .is_fixed = true, .find = functions_find,
 				  .list = functions_list },
-	[KIND_DEVICES] = { TREE_DIR, .is_fixed = true, .list = buses_list },
+	[KIND_DEVICES] = { TREE_DIR, .is_fixed = true, .list = buses_list,
+			   TREE_ENTRIES(devices_entries) },
 	[KIND_PCI_ROOT] = { TREE_DIR, .is_fixed = true, .find = functions_find,
 			    .list = functions_list },
 	[KIND_PCI_DRIVER] = { TREE_DIR, .is_fixed = true, .find = functions_find,
 			      .list = functions_list, TREE_ENTRIES(driver_entries) },
-	[KIND_PCI_DRIVER_LINK] = { TREE_LINK, .show = deep_link },
-	[KIND_PCI_LINK] = { TREE_LINK, .is_fixed = true, .show = pci_link },
-	[KIND_CLASS_LINK] = { TREE_LINK, .show = class_link },
-	[KIND_GROUP_FUNCTION_LINK] = { TREE_LINK, .show = deep_link },
+	[KIND_PCI_DRIVER_LINK] = { TREE_LINK, .owner = tree_function_owner, .show = deep_link },
+	[KIND_PCI_LINK] = { TREE_LINK, .owner = tree_function_owner, .show = pci_link },
+	[KIND_CLASS_LINK] = { TREE_LINK, .owner = tree_function_owner, .show = class_link },
+	[KIND_GROUP_FUNCTION_LINK] = { TREE_LINK, .owner = tree_function_owner, .show = deep_link },
 };

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The directories that every host has, IOMMU groups, and /dev/vfio. */
+/* The directories that every host has, the control and event files, and IOMMU groups. */
 
 #include <errno.h>
 #include <string.h>
 
 #include "control.h"
 #include "group.h"
+#include "mdev.h"
 #include "tree_kind.h"
 
 static bool has_mdev(const struct host *host, struct node node)
@@ -27,10 +28,20 @@ static int control_write(struct host *host, struct node node, const struct tree_
 	return control_run(host, write->text);
 }
 
+/* Reading goes on where the reader was: serve.c does it. */
+static int events_read(struct host *host, struct node node, FILE *out)
+{
+	(void)host;
+	(void)node;
+	(void)out;
+	return -EINVAL;
+}
+
 static const struct tree_entry root_entries[] = {
 	{ "sys", TREE_DIR, .child = KIND_SYS },
 	{ "dev", TREE_DIR, .child = KIND_DEV },
 	{ "control", S_IFREG | 0600, .show = control_read, .store = control_write },
+	{ "events", S_IFREG | 0444, .show = events_read },
 };
 
 static const struct tree_entry sys_entries[] = {
@@ -47,6 +58,7 @@ static const struct tree_entry bus_entries[] = {
 
 static const struct tree_entry class_entries[] = {
 	{ "mdev_bus", TREE_DIR, .child = KIND_CLASS_MDEV_BUS, .exists = has_mdev },
+	{ "vfio", TREE_DIR, .child = KIND_CLASS_VFIO },
 };
 
 static const struct tree_entry kernel_entries[] = {
@@ -58,35 +70,9 @@ static const struct tree_entry bus_mdev_entries[] = {
 	{ "drivers", TREE_DIR, .child = KIND_BUS_MDEV_DRIVERS },
 };
 
-static const struct tree_entry dev_entries[] = {
-	{ "vfio", TREE_DIR, .child = KIND_DEV_VFIO },
-};
-
-/* /dev/vfio/vfio, the container: it opens, and answers no ioctl. */
-static int container_read(struct host *host, struct node node, FILE *out)
-{
-	(void)host;
-	(void)node;
-	(void)out;
-	return -EINVAL;
-}
-
-static int container_write(struct host *host, struct node node, const struct tree_write *write)
-{
-	(void)host;
-	(void)node;
-	(void)write;
-	return -EINVAL;
-}
-
-static const struct tree_entry dev_vfio_entries[] = {
-	{ "vfio", S_IFREG | 0666, .show = container_read, .store = container_write },
-};
-
 /* ---- IOMMU groups -------------------------------------------------------------- */
 
-/* The number of a group, written as the kernel prints it. */
-static struct group *group_by_name(struct host *host, const char *name)
+struct group *tree_group_by_name(const struct host *host, const char *name)
 {
 	char again[16];
 	uint32_t number;
@@ -100,21 +86,15 @@ static struct group *group_by_name(struct host *host, const char *name)
 
 static bool group_exists(const struct host *host, struct node node)
 {
-	return group_find(host, node.object) != NULL;
-}
+	const struct group *group = group_find(host, node.object);
 
-static const struct mdev *group_mdev(const struct host *host, const struct group *group)
-{
-	for (const struct mdev *mdev = host->mdevs; mdev; mdev = mdev->next)
-		if (mdev->group == group)
-			return mdev;
-	return NULL;
+	return group && group->device_count > 0;
 }
 
 static int group_type_show(struct host *host, struct node node, FILE *out)
 {
 	/* Groups of vGPUs have no IOMMU behind them. */
-	fputs(group_mdev(host, group_find(host, node.object)) ? "unknown\n" : "DMA-FQ\n", out);
+	fputs(mdev_of_group(host, group_find(host, node.object)) ? "unknown\n" : "DMA-FQ\n", out);
 	return 0;
 }
 
@@ -125,12 +105,13 @@ static const struct tree_entry group_entries[] = {
 
 static bool groups_find(struct host *host, struct node node, const char *name, struct node *ret)
 {
-	const struct group *group = group_by_name(host, name);
+	const struct group *group = tree_group_by_name(host, name);
 
 	(void)node;
-	if (group)
-		*ret = (struct node){ .kind = KIND_GROUP, .object = group->number };
-	return group != NULL;
+	if (!group || group->device_count == 0)
+		return false;
+	*ret = (struct node){ .kind = KIND_GROUP, .object = group->number };
+	return true;
 }
 
 static void groups_list(struct host *host, struct node node, tree_emit_fn *emit, void *arg)
@@ -139,7 +120,7 @@ static void groups_list(struct host *host, struct node node, tree_emit_fn *emit,
 
 	(void)node;
 	for (uint32_t i = 0; i < host->group_slots; i++) {
-		if (!host->groups[i])
+		if (!host->groups[i] || host->groups[i]->device_count == 0)
 			continue;
 		snprintf(name, sizeof(name), "%u", i);
 		emit(arg, name, (struct node){ .kind = KIND_GROUP, .object = i });
@@ -149,13 +130,13 @@ static void groups_list(struct host *host, struct node node, tree_emit_fn *emit,
 static void group_devices_list(struct host *host, struct node node, tree_emit_fn *emit, void *arg)
 {
 	const struct group *group = group_find(host, node.object);
-	const struct mdev *mdev = group_mdev(host, group);
+	const struct mdev *mdev = mdev_of_group(host, group);
 
 	if (mdev)
 		emit(arg, mdev->uuid,
 		     (struct node){ .kind = KIND_GROUP_MDEV_LINK, .object = mdev->serial });
 	for (size_t i = 0; i < host->function_count; i++)
-		if (host->functions[i].group == group)
+		if (host->functions[i].group == group && !host->functions[i].is_absent)
 			emit(arg, BDF_STR(host->functions[i].address),
 			     (struct node){ .kind = KIND_GROUP_FUNCTION_LINK,
 					    .object = (uint32_t)i });
@@ -182,46 +163,6 @@ static bool group_devices_find(struct host *host, struct node node, const char *
 	return true;
 }
 
-/* ---- /dev/vfio ----------------------------------------------------------------- */
-
-static struct node dev_node(const struct group *group)
-{
-	return (struct node){ .kind = KIND_DEV_NODE,
-			      .object = group->number,
-			      .extra = group->node_serial };
-}
-
-static bool dev_node_exists(const struct host *host, struct node node)
-{
-	return tree_dev_group(host, node) != NULL;
-}
-
-static bool dev_vfio_find(struct host *host, struct node node, const char *name, struct node *ret)
-{
-	const struct group *group = group_by_name(host, name);
-
-	(void)node;
-	if (!group || !group_has_node(group))
-		return false;
-	*ret = dev_node(group);
-	return true;
-}
-
-static void dev_vfio_list(struct host *host, struct node node, tree_emit_fn *emit, void *arg)
-{
-	char name[16];
-
-	(void)node;
-	for (size_t i = 0; i < host->group_slots; i++) {
-		const struct group *group = host->groups[i];
-
-		if (!group || !group_has_node(group))
-			continue;
-		snprintf(name, sizeof(name), "%u", group->number);
-		emit(arg, name, dev_node(group));
-	}
-}
-
 const struct tree_kind tree_top_kinds[KIND_COUNT] = {
 	[KIND_ROOT] = { TREE_DIR, .is_fixed = true, TREE_ENTRIES(root_entries) },
 	[KIND_SYS] = { TREE_DIR, .is_fixed = true, TREE_ENTRIES(sys_entries) },
@@ -234,8 +175,4 @@ const struct tree_kind tree_top_kinds[KIND_COUNT] = {
 	[KIND_GROUP] = { TREE_DIR, .exists = group_exists, TREE_ENTRIES(group_entries) },
 	[KIND_GROUP_DEVICES] = { TREE_DIR, .exists = group_exists, .find = group_devices_find,
 				 .list = group_devices_list },
-	[KIND_DEV] = { TREE_DIR, .is_fixed = true, TREE_ENTRIES(dev_entries) },
-	[KIND_DEV_VFIO] = { TREE_DIR, .is_fixed = true, .find = dev_vfio_find,
-			    .list = dev_vfio_list, TREE_ENTRIES(dev_vfio_entries) },
-	[KIND_DEV_NODE] = { S_IFREG | 0600, .exists = dev_node_exists },
 };

@@ -13,9 +13,12 @@
 
 #include <cmocka.h>
 
+#include "capacity.h"
 #include "group.h"
 #include "host.h"
+#include "late.h"
 #include "mdev.h"
+#include "tree.h"
 
 #define UUID(n) "00000000-0000-4000-8000-00000000" n /* n: four hexadecimal digits */
 
@@ -80,23 +83,21 @@ static inline const struct board_type *type_named(const struct function *functio
 }
 
 static inline int create_text(struct host *host, const char *address, const char *type,
-			      const char *text, struct writer *writer)
+			      const char *text)
 {
 	struct function *function = function_at(host, address);
 
-	return mdev_create(host, function, type_named(function, type), text, strlen(text),
-			   &writer->waiter);
+	return mdev_create(host, function, type_named(function, type), text, strlen(text));
 }
 
-/* With a UUID of its own for each call; no fault may be set. */
+/* With a UUID of its own for each call. */
 static inline int create(struct host *host, const char *address, const char *type)
 {
 	static unsigned int last;
-	struct writer writer = writer_make();
 	char uuid[HOST_UUID_SIZE];
 
 	snprintf(uuid, sizeof(uuid), "11111111-0000-4000-8000-%012u", ++last);
-	return create_text(host, address, type, uuid, &writer);
+	return create_text(host, address, type, uuid);
 }
 
 static inline uint64_t available(struct host *host, const char *address, const char *type)
@@ -125,6 +126,84 @@ static inline unsigned int fill(struct host *host, const char *bus, unsigned int
 		if (create_on_vf(host, bus, i, type) == 0)
 			created++;
 	return created;
+}
+
+/* ---- the tree ------------------------------------------------------------------ */
+
+static inline struct node at(struct host *host, const char *path)
+{
+	struct node node;
+
+	if (tree_resolve(host, path, &node) < 0)
+		fail_msg("no %s", path);
+	return node;
+}
+
+static inline bool exists(struct host *host, const char *path)
+{
+	struct node node;
+
+	return tree_resolve(host, path, &node) == 0;
+}
+
+/* *ret as tree_show(). The caller frees it. */
+static inline char *show(struct host *host, struct node node, int *ret)
+{
+	char *text = NULL;
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
+
+	assert_non_null(out);
+	*ret = tree_show(host, node, out);
+	assert_int_equal(fclose(out), 0);
+	return text;
+}
+
+static inline void expect_text(struct host *host, const char *path, const char *text)
+{
+	scoped_free char *shown = NULL;
+	int r;
+
+	shown = show(host, at(host, path), &r);
+	assert_int_equal(r, 0);
+	assert_string_equal(shown, text);
+}
+
+static inline int read_result(struct host *host, const char *path)
+{
+	scoped_free char *shown = NULL;
+	int r;
+
+	shown = show(host, at(host, path), &r);
+	return r;
+}
+
+/* As serve.c does: what can go on then does. */
+static inline int store_as(struct host *host, const char *path, const char *text,
+			   struct waiter *waiter)
+{
+	const struct tree_write write = {
+		.text = text,
+		.length = strlen(text),
+		.writer = writer_process,
+		.waiter = waiter,
+	};
+	int r = tree_store(host, at(host, path), &write);
+
+	(void)late_settle(host);
+	return r;
+}
+
+/* That does not have to wait. */
+static inline int store(struct host *host, const char *path, const char *text)
+{
+	return store_as(host, path, text, NULL);
+}
+
+static inline void pass_time(struct host *host, int64_t ms)
+{
+	host->clock_ahead_ms += ms;
+	(void)late_settle(host);
 }
 
 #endif

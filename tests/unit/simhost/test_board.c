@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define HEAD                                                                                       \
@@ -134,8 +136,16 @@ static void the_boards_that_ship_load(void **state)
 		size_t types;
 		uint64_t vfs, framebuffer_mb;
 	} rows[] = {
-		{ "l40s", 23, 32, 49152 },   { "a40", 22, 32, 49152 }, { "a2", 15, 16, 16384 },
-		{ "a100-40", 6, 20, 40960 }, { "t4", 17, 0, 16384 },   { "gvt-g", 2, 0, 1024 },
+		{ "l40s", 23, 32, 49152 },    { "a40", 29, 32, 49152 },
+		{ "a10", 23, 32, 24576 },     { "a16", 15, 16, 16384 },
+		{ "a2", 15, 16, 16384 },      { "a30", 5, 20, 24576 },
+		{ "a100-40", 6, 20, 40960 },  { "a100x-40", 6, 20, 40960 },
+		{ "a100-80", 7, 20, 81920 },  { "a100x-80", 7, 20, 81920 },
+		{ "t4", 17, 0, 16384 },	      { "v100-16", 17, 0, 16384 },
+		{ "v100-32", 20, 0, 32768 },  { "p40", 25, 0, 24576 },
+		{ "rtx6000", 23, 0, 24576 },  { "rtx6000p", 23, 0, 24576 },
+		{ "rtxa6000", 29, 0, 49152 }, { "h200-nvl", 5, 32, 144384 },
+		{ "gvt-g", 2, 0, 1024 },      { "rtx-pro-6000", 3, 48, 98304 },
 	};
 
 	(void)state;
@@ -148,6 +158,94 @@ static void the_boards_that_ship_load(void **state)
 		assert_int_equal(board->type_count, rows[i].types);
 		assert_int_equal(board->vfs, rows[i].vfs);
 		assert_int_equal(board->framebuffer_mb, rows[i].framebuffer_mb);
+	}
+}
+
+/* "NVIDIA A40-24Q": 24 GiB, however often they fit, and no more than functions, or 32. */
+static void check_by_name(const struct board *board, const struct board_type *type)
+{
+	uint64_t limit = board->vfs > 0 ? board->vfs : 32;
+	uint64_t size_mb = strtoull(strrchr(type->name, '-') + 1, NULL, 10) * 1024;
+	uint64_t count = board->framebuffer_mb / size_mb;
+
+	if (type->framebuffer_mb != size_mb ||
+	    type->max_instance != (count < limit ? count : limit))
+		fail_msg("%s", type->name);
+}
+
+static void sizes_and_maxima_follow_from_the_names(void **state)
+{
+	DIR *folder = opendir(BOARDS_DIR);
+	unsigned int count = 0;
+	struct dirent *file;
+
+	(void)state;
+	assert_non_null(folder);
+	while ((file = readdir(folder)) != NULL) {
+		scoped(board_free) struct board *board = NULL;
+		scoped_free char *name = strdup(file->d_name);
+		char *dot = strstr(name, ".board");
+		struct err err;
+
+		if (!dot || strcmp(name, "gvt-g.board") == 0)
+			continue;
+		*dot = '\0';
+		assert_int_equal(board_load(BOARDS_DIR, name, &board, &err), 0);
+		for (size_t i = 0; i < board->type_count; i++)
+			check_by_name(board, &board->types[i]);
+		count++;
+	}
+	closedir(folder);
+	assert_int_equal(count, 19);
+}
+
+/* The first and the last of each run of ids, as the tables of the driver's packages give them. */
+static void ids_belong_to_their_names(void **state)
+{
+	static const struct {
+		const char *board, *id, *name;
+	} rows[] = {
+		{ "a40", "587", "NVIDIA A40-48C" },
+		{ "a10", "597", "NVIDIA A10-24Q" },
+		{ "a10", "605", "NVIDIA A10-24A" },
+		{ "a10", "614", "NVIDIA A10-24C" },
+		{ "a16", "715", "NVIDIA A16-16Q" },
+		{ "a16", "723", "NVIDIA A16-16C" },
+		{ "a30", "688", "NVIDIA A30-24C" },
+		{ "a100-40", "473", "GRID A100-40C" },
+		{ "a100x-40", "462", "GRID A100X-40C" },
+		{ "a100-80", "698", "GRID A100D-80C" },
+		{ "a100x-80", "621", "GRID A100DX-80C" },
+		{ "v100-16", "109", "GRID V100-16Q" },
+		{ "v100-16", "114", "GRID V100-16A" },
+		{ "v100-16", "301", "GRID V100-16C" },
+		{ "v100-32", "185", "GRID V100D-32Q" },
+		{ "v100-32", "191", "GRID V100D-32A" },
+		{ "v100-32", "314", "GRID V100D-32C" },
+		{ "p40", "53", "GRID P40-24Q" },
+		{ "p40", "61", "GRID P40-24A" },
+		{ "p40", "287", "GRID P40-24C" },
+		{ "rtx6000", "263", "GRID RTX6000-24Q" },
+		{ "rtx6000", "347", "GRID RTX6000-24C" },
+		{ "rtx6000", "444", "GRID RTX6000-24A" },
+		{ "rtx6000p", "401", "GRID RTX6000P-2B" },
+		{ "rtx6000p", "399", "GRID RTX6000P-24A" },
+		{ "rtxa6000", "543", "NVIDIA RTXA6000-48A" },
+		{ "rtxa6000", "554", "NVIDIA RTXA6000-48C" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		scoped(board_free) struct board *board = NULL;
+		const char *name = NULL;
+		struct err err;
+
+		assert_int_equal(board_load(BOARDS_DIR, rows[i].board, &board, &err), 0);
+		for (size_t j = 0; j < board->type_count; j++)
+			if (strcmp(board->types[j].id, rows[i].id) == 0)
+				name = board->types[j].name;
+		assert_non_null(name);
+		assert_string_equal(name, rows[i].name);
 	}
 }
 
@@ -191,6 +289,8 @@ int main(void)
 		cmocka_unit_test(a_bad_board_is_named_with_line_and_word),
 		cmocka_unit_test(a_board_that_is_not_there_is_named),
 		cmocka_unit_test(the_boards_that_ship_load),
+		cmocka_unit_test(sizes_and_maxima_follow_from_the_names),
+		cmocka_unit_test(ids_belong_to_their_names),
 		cmocka_unit_test(the_types_of_the_l40s_are_the_real_ones),
 	};
 

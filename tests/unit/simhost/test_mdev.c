@@ -44,7 +44,7 @@ static void the_size_is_free_again_when_the_last_has_gone(void **state)
 	struct writer writer = writer_make();
 
 	(void)state;
-	assert_int_equal(create_text(host, VF0, "4Q", UUID("0001"), &writer), 0);
+	assert_int_equal(create_text(host, VF0, "4Q", UUID("0001")), 0);
 	assert_int_equal(available(host, VF1, "2Q"), 0);
 
 	assert_int_equal(mdev_remove(host, host_find_uuid(host, UUID("0001")), &writer_process,
@@ -73,7 +73,7 @@ static void a_gpu_takes_as_many_as_its_table_says(void **state)
 
 		assert_int_equal(fill(host, "41", 32, rows[i].type), rows[i].count);
 		assert_int_equal(available(host, "0000:41:04.3", rows[i].type), 0);
-		assert_int_equal(host->gpus[0].mdev_count, rows[i].count);
+		assert_int_equal(host->gpus[0].vgpu_count, rows[i].count);
 	}
 }
 
@@ -113,15 +113,13 @@ static void gvt_g_mixes_sizes_and_says_no_space(void **state)
 	struct function *parent = function_at(host, "0000:41:00.0");
 	const struct board_type *large = &parent->gpu->board->types[0];
 	const struct board_type *small = &parent->gpu->board->types[1];
-	struct writer writer = writer_make();
 
 	(void)state;
-	assert_int_equal(mdev_create(host, parent, large, UUID("0001"), 36, &writer.waiter), 0);
+	assert_int_equal(mdev_create(host, parent, large, UUID("0001"), 36), 0);
 	assert_int_equal(mdev_available(parent, small), 1);
-	assert_int_equal(mdev_create(host, parent, small, UUID("0002"), 36, &writer.waiter), 0);
+	assert_int_equal(mdev_create(host, parent, small, UUID("0002"), 36), 0);
 	assert_int_equal(mdev_available(parent, small), 0);
-	assert_int_equal(mdev_create(host, parent, small, UUID("0003"), 36, &writer.waiter),
-			 -ENOSPC);
+	assert_int_equal(mdev_create(host, parent, small, UUID("0003"), 36), -ENOSPC);
 }
 
 static void what_is_no_uuid_is_refused(void **state)
@@ -138,22 +136,19 @@ static void what_is_no_uuid_is_refused(void **state)
 		"00000000_0000-4000-8000-000000000001",
 	};
 	scoped(host_free) struct host *host = host_make("l40s:1");
-	struct writer writer = writer_make();
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_equal(create_text(host, VF0, "1Q", bad[i], &writer), -EINVAL);
+		assert_int_equal(create_text(host, VF0, "1Q", bad[i]), -EINVAL);
 	assert_null(host->mdevs);
 }
 
 static void a_uuid_may_end_in_a_line_feed_and_be_in_capitals(void **state)
 {
 	scoped(host_free) struct host *host = host_make("l40s:1");
-	struct writer writer = writer_make();
 
 	(void)state;
-	assert_int_equal(
-		create_text(host, VF0, "1Q", "AA618089-8B16-4D01-A136-25A0F3C73123\n", &writer), 0);
+	assert_int_equal(create_text(host, VF0, "1Q", "AA618089-8B16-4D01-A136-25A0F3C73123\n"), 0);
 
 	assert_string_equal(host->mdevs->uuid, "aa618089-8b16-4d01-a136-25a0f3c73123");
 }
@@ -161,26 +156,24 @@ static void a_uuid_may_end_in_a_line_feed_and_be_in_capitals(void **state)
 static void a_uuid_exists_once_on_the_host(void **state)
 {
 	scoped(host_free) struct host *host = host_make("l40s:2");
-	struct writer writer = writer_make();
 
 	(void)state;
-	assert_int_equal(create_text(host, VF0, "1Q", UUID("000a"), &writer), 0);
+	assert_int_equal(create_text(host, VF0, "1Q", UUID("000a")), 0);
 
-	assert_int_equal(create_text(host, VF1, "1Q", UUID("000a"), &writer), -EEXIST);
-	assert_int_equal(create_text(host, "0000:61:00.4", "2Q", UUID("000A"), &writer), -EEXIST);
+	assert_int_equal(create_text(host, VF1, "1Q", UUID("000a")), -EEXIST);
+	assert_int_equal(create_text(host, "0000:61:00.4", "2Q", UUID("000A")), -EEXIST);
 	/* Even where the driver would refuse it: the kernel looks first. */
-	assert_int_equal(create_text(host, VF0, "2Q", UUID("000a"), &writer), -EEXIST);
+	assert_int_equal(create_text(host, VF0, "2Q", UUID("000a")), -EEXIST);
 }
 
 /* Creates one on VF0 and lets another process hold it. */
 static struct mdev *make_held(struct host *host)
 {
-	struct writer writer = writer_make();
 	struct mdev *mdev;
 
-	assert_int_equal(create_text(host, VF0, "1Q", UUID("0001"), &writer), 0);
+	assert_int_equal(create_text(host, VF0, "1Q", UUID("0001")), 0);
 	mdev = host_find_uuid(host, UUID("0001"));
-	assert_int_equal(group_open(mdev->group, &other_process), 0);
+	assert_int_equal(group_open(host, mdev->group, &other_process), 0);
 	return mdev;
 }
 
@@ -197,8 +190,8 @@ static void removing_a_held_one_waits_for_its_holder(void **state)
 	/* What it takes, it takes until the end; others go on. */
 	assert_int_equal(available(host, VF0, "1Q"), 0);
 	assert_int_equal(available(host, VF1, "2Q"), 0);
-	assert_int_equal(create_text(host, VF1, "1Q", UUID("0001"), &second), -EEXIST);
-	assert_int_equal(create_text(host, VF1, "1Q", UUID("0002"), &second), 0);
+	assert_int_equal(create_text(host, VF1, "1Q", UUID("0001")), -EEXIST);
+	assert_int_equal(create_text(host, VF1, "1Q", UUID("0002")), 0);
 	assert_int_equal(writer.call_count, 0);
 
 	group_close(host, mdev->group->number, mdev->group->node_serial);
@@ -252,106 +245,9 @@ static void a_node_opens_once(void **state)
 	struct mdev *mdev = make_held(host);
 
 	(void)state;
-	assert_int_equal(group_open(mdev->group, &other_process), -EBUSY);
+	assert_int_equal(group_open(host, mdev->group, &other_process), -EBUSY);
 	group_close(host, mdev->group->number, mdev->group->node_serial);
-	assert_int_equal(group_open(mdev->group, &writer_process), 0);
-}
-
-static void create_eio_fails_as_often_as_told(void **state)
-{
-	scoped(host_free) struct host *host = host_make("l40s:1");
-
-	(void)state;
-	function_at(host, VF0)->faults.create_eio = 2;
-
-	assert_int_equal(create(host, VF0, "1Q"), -EIO);
-	assert_int_equal(create(host, VF1, "1Q"), 0);
-	assert_int_equal(create(host, VF0, "1Q"), -EIO);
-	assert_int_equal(create(host, VF0, "1Q"), 0);
-}
-
-static void create_hang_keeps_the_writer_but_not_the_vgpu(void **state)
-{
-	scoped(host_free) struct host *host = host_make("l40s:1");
-	struct writer writer = writer_make();
-
-	(void)state;
-	function_at(host, VF0)->faults.create_hang = true;
-
-	assert_int_equal(create_text(host, VF0, "1Q", UUID("0001"), &writer), HOST_PENDING);
-	assert_non_null(host_find_uuid(host, UUID("0001")));
-	assert_int_equal(writer.call_count, 0);
-	mdev_end_faults(host);
-
-	assert_int_equal(writer.call_count, 1);
-	assert_int_equal(writer.result, 0);
-	assert_int_equal(create(host, VF1, "1Q"), 0);
-}
-
-static void create_hang_before_creates_when_it_ends(void **state)
-{
-	scoped(host_free) struct host *host = host_make("l40s:1");
-	struct writer first = writer_make(), second = writer_make();
-
-	(void)state;
-	function_at(host, VF0)->faults.create_hang_before = true;
-
-	assert_int_equal(create_text(host, VF0, "1Q", UUID("0001"), &first), HOST_PENDING);
-	assert_int_equal(create_text(host, VF0, "1Q", UUID("0002"), &second), HOST_PENDING);
-	assert_null(host->mdevs);
-	mdev_end_faults(host);
-
-	/* Only one of them fits. */
-	assert_int_equal(first.call_count + second.call_count, 2);
-	assert_int_equal(first.result + second.result, -EIO);
-	assert_int_equal(host->gpus[0].mdev_count, 1);
-}
-
-static void remove_hang_waits_though_nobody_holds(void **state)
-{
-	scoped(host_free) struct host *host = host_make("l40s:1");
-	struct writer writer = writer_make();
-
-	(void)state;
-	assert_int_equal(create_text(host, VF0, "1Q", UUID("0001"), &writer), 0);
-	function_at(host, VF0)->faults.remove_hang = true;
-
-	assert_int_equal(mdev_remove(host, host->mdevs, &writer_process, &writer.waiter),
-			 HOST_PENDING);
-	assert_non_null(host->mdevs);
-	mdev_end_faults(host);
-
-	assert_null(host->mdevs);
-	assert_int_equal(writer.call_count, 1);
-}
-
-static void the_end_of_faults_does_not_take_from_a_holder(void **state)
-{
-	scoped(host_free) struct host *host = host_make("l40s:1");
-	struct mdev *mdev = make_held(host);
-	struct writer writer = writer_make();
-
-	(void)state;
-	assert_int_equal(mdev_remove(host, mdev, &writer_process, &writer.waiter), HOST_PENDING);
-	mdev_end_faults(host);
-	assert_int_equal(writer.call_count, 0);
-	assert_non_null(host->mdevs);
-}
-
-static void a_removal_wakes_a_create_that_hangs(void **state)
-{
-	scoped(host_free) struct host *host = host_make("l40s:1");
-	struct writer creator = writer_make(), remover = writer_make();
-
-	(void)state;
-	function_at(host, VF0)->faults.create_hang = true;
-	assert_int_equal(create_text(host, VF0, "1Q", UUID("0001"), &creator), HOST_PENDING);
-
-	assert_int_equal(mdev_remove(host, host->mdevs, &writer_process, &remover.waiter), 0);
-
-	assert_int_equal(creator.call_count, 1);
-	mdev_end_faults(host);
-	assert_int_equal(creator.call_count, 1);
+	assert_int_equal(group_open(host, mdev->group, &writer_process), 0);
 }
 
 int main(void)
@@ -371,12 +267,6 @@ int main(void)
 		cmocka_unit_test(the_remover_may_hold_the_node_itself),
 		cmocka_unit_test(a_new_node_does_not_feel_the_close_of_the_old),
 		cmocka_unit_test(a_node_opens_once),
-		cmocka_unit_test(create_eio_fails_as_often_as_told),
-		cmocka_unit_test(create_hang_keeps_the_writer_but_not_the_vgpu),
-		cmocka_unit_test(create_hang_before_creates_when_it_ends),
-		cmocka_unit_test(remove_hang_waits_though_nobody_holds),
-		cmocka_unit_test(the_end_of_faults_does_not_take_from_a_holder),
-		cmocka_unit_test(a_removal_wakes_a_create_that_hangs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
