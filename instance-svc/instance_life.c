@@ -318,15 +318,22 @@ static enum next watch_vm(struct life *life)
 	return NEXT_GO_ON;
 }
 
-static void describe_end(struct record *record, int found, const struct vm_exit *end)
+/* Without a last word: the supervisor was killed, or everything was. */
+static void describe_silent_end(struct record *record)
+{
+	struct process_id us;
+	bool same_boot = process_id_of(getpid(), &us) == 0 &&
+			 strcmp(us.boot_id.s, record->supervisor.boot_id.s) == 0;
+
+	snprintf(record->state_error, RECORD_TEXT_MAX, "run the VM: %s",
+		 same_boot ? "its supervisor was killed, and the VM with it"
+			   : "the host was restarted");
+}
+
+static void describe_end(struct record *record, const struct vm_exit *end)
 {
 	char *error = record->state_error;
 
-	if (found < 0) {
-		snprintf(error, RECORD_TEXT_MAX,
-			 "run the VM: its supervisor was killed, and the VM with it");
-		return;
-	}
 	if (end->started_ms > 0)
 		record->started_ms = end->started_ms;
 	record->stopped_ms = end->ended_ms;
@@ -359,8 +366,10 @@ static void record_end(struct life *life)
 	if (record->state == STATE_STOPPED || !state_holds_resources(record->state))
 		return;
 	record->stopped_ms = instances_now_ms();
-	if (found == 0 || record->supervisor.pid > 0)
-		describe_end(record, found, &end);
+	if (found == 0)
+		describe_end(record, &end);
+	else if (record->supervisor.pid > 0)
+		describe_silent_end(record);
 	record->supervisor = (struct process_id){ 0 };
 	set_state_locked(instance, STATE_STOPPED);
 	instance_commit_locked(instance);
@@ -517,6 +526,12 @@ void *instance_live(void *argument)
 	enum next next;
 
 	do {
+		struct err err;
+
+		/* It is missing after a crash right behind the record. */
+		if (!read_record(&life).deleting &&
+		    layout_make_instance(&life.host->layout, &life.id, &err) < 0)
+			log_error("instance %s: %s", life.id.s, err.message);
 		life.logs = layout_open_logs(&life.host->layout, &life.id);
 		next = live(&life);
 		close_logs(&life);

@@ -213,17 +213,26 @@ int instances_open(const struct instances_options *options, struct instances **r
 	return 0;
 }
 
-void instances_close(struct instances *instances)
+void instances_interrupt(struct instances *instances)
 {
 	if (!instances)
 		return;
-	pthread_mutex_lock(&instances->lock);
+	SCOPED_INSTANCES_LOCK(instances);
 	instances->closing = true;
 	wake(instances->closing_fd);
 	for (size_t i = 0; i < instances->count; i++) {
 		instances->list[i]->interrupted = true;
 		wake(instances->list[i]->wake);
 	}
+	pthread_cond_broadcast(&instances->changed);
+}
+
+void instances_close(struct instances *instances)
+{
+	if (!instances)
+		return;
+	instances_interrupt(instances);
+	pthread_mutex_lock(&instances->lock);
 	while (instances->threads > 0)
 		pthread_cond_wait(&instances->changed, &instances->lock);
 	pthread_mutex_unlock(&instances->lock);
@@ -277,13 +286,8 @@ static int enter(struct instances *instances, struct spec *take_spec, struct ins
 	    instance_new(instances, &record, TAKE_PTR(spec), &instance, err) < 0 ||
 	    table_add_locked(instances, instance, err) < 0)
 		return -1;
-	if (layout_make_instance(&instances->options.host->layout, &record.id, err) < 0 ||
-	    records_insert(instances->options.records, &instance->record, instance->spec, err) <
-		    0) {
-		struct err ignored;
-
-		(void)layout_remove_instance(&instances->options.host->layout, &record.id,
-					     &ignored);
+	if (records_insert(instances->options.records, &instance->record, instance->spec, err) <
+	    0) {
 		instances->count--; /* the last one, under one lock all the time */
 		return -1;
 	}
@@ -358,7 +362,9 @@ int instances_create(struct instances *instances, struct spec *take_spec,
 	}
 	if (enter(instances, take_spec, &instance, err) < 0)
 		return -1;
-	r = reserve_gpu(instance, &lease, err);
+	r = layout_make_instance(&instances->options.host->layout, &instance->record.id, err);
+	if (r == 0)
+		r = reserve_gpu(instance, &lease, err);
 
 	SCOPED_INSTANCES_LOCK(instances);
 	if (r == 0) {

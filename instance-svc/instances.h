@@ -42,9 +42,12 @@ int instances_open(const struct instances_options *options, struct instances **r
 		   struct err *err);
 
 /*
- * Stops working; VMs go on without us. Ends pulls (they begin again at the next start) and
- * waits for every thread.
+ * Takes up nothing new and lets go of what is going on: pulls end (and begin again at the
+ * next start), deletions go on at the next start, VMs go on without us. Does not wait.
  */
+void instances_interrupt(struct instances *instances);
+
+/* The same, and waits for every thread. No request may be running any more. */
 void instances_close(struct instances *instances);
 
 /*
@@ -63,9 +66,9 @@ int instances_get(struct instances *instances, const char *name,
 #define INSTANCES_PREFIX_MIN_DELETE 8
 
 /*
- * Up to `limit` instances whose sequence is greater than `after`, oldest first, of one
- * state or of all (0). *ret_next is the sequence to go on after, or 0 when these are the
- * last. *ret and each message in it are freed by the caller.
+ * Up to `limit` instances, or fewer where they would make a large message, whose sequence is
+ * greater than `after`, oldest first, of one state or of all (0). *ret_next is the sequence to go
+ * on after, or 0 when these are the last. *ret and each message in it are freed by the caller.
  */
 int instances_list(struct instances *instances, int state, uint64_t after, size_t limit,
 		   Hypeman__Instance__V1__Instance ***ret, size_t *ret_count, uint64_t *ret_next,

@@ -49,6 +49,9 @@ int instances_get(struct instances *instances, const char *name,
 	return *ret ? 0 : err_sys(err, ENOMEM, "cannot describe the instance");
 }
 
+/* A page stays well below what a client of this project receives (1 MiB). */
+#define PAGE_BYTES_MAX (512 * 1024)
+
 static bool is_listed(const struct instance *instance, int state, uint64_t after)
 {
 	const struct record *record = &instance->record;
@@ -63,8 +66,8 @@ int instances_list(struct instances *instances, int state, uint64_t after, size_
 {
 	SCOPED_INSTANCES_LOCK(instances);
 	Hypeman__Instance__V1__Instance **list = calloc(limit + 1, sizeof(*list));
+	size_t count = 0, bytes = 0;
 	uint64_t last = 0;
-	size_t count = 0;
 
 	if (!list)
 		return err_sys(err, ENOMEM, "cannot list the instances");
@@ -74,7 +77,7 @@ int instances_list(struct instances *instances, int state, uint64_t after, size_
 
 		if (!is_listed(instance, state, after))
 			continue;
-		if (count == limit) {
+		if (count == limit || bytes > PAGE_BYTES_MAX) {
 			*ret_next = last;
 			break;
 		}
@@ -85,6 +88,7 @@ int instances_list(struct instances *instances, int state, uint64_t after, size_
 			free(list);
 			return err_sys(err, ENOMEM, "cannot list the instances");
 		}
+		bytes += protobuf_c_message_get_packed_size(&list[count]->base);
 		count++;
 		last = instance->record.sequence;
 	}

@@ -184,6 +184,7 @@ static int start(struct daemon *d, struct err *err)
 /* In reverse; what was not opened is NULL. VMs go on. */
 static void stop(struct daemon *d)
 {
+	instances_interrupt(d->instances); /* requests that wait for a deletion come back */
 	if (d->server)
 		rpc_server_stop(d->server, STOP_GRACE_MS);
 	instances_close(d->instances);

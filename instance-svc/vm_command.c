@@ -74,13 +74,13 @@ static void add_jail(struct command *c, const struct vm_plan *plan)
 	add3(c, "--symlink", "usr/lib", "/lib");
 	add3(c, "--symlink", "usr/lib64", "/lib64");
 	add2(c, "--dev", "/dev");
-	add2(c, "--tmpfs", "/tmp");
 	add3(c, "--ro-bind", plan->kernel, "/vm/kernel");
 	add3(c, "--ro-bind", plan->initramfs, "/vm/initramfs");
 	if (plan->kvm)
 		add3(c, "--dev-bind", "/dev/kvm", "/dev/kvm");
 	if (plan->lease && !plan->lease->simulated)
 		bind_device(c, plan->lease);
+	add2(c, "--remount-ro", "/dev");
 	add2(c, "--remount-ro", "/");
 	add2(c, "--chdir", "/");
 	add(c, "--");

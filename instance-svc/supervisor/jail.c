@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -88,9 +89,13 @@ static int place_fds(const struct jail_spec *spec, int *channel)
 	return 0;
 }
 
-static void reset_signals(void)
+/* A core file would bring a guest's memory to the host's disk. */
+static void reset_process(void)
 {
+	const struct rlimit no_core = { 0, 0 };
 	sigset_t none;
+
+	(void)setrlimit(RLIMIT_CORE, &no_core);
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -114,7 +119,7 @@ static _Noreturn void run_child(const struct jail_spec *spec, int channel, pid_t
 		_exit(127);
 	if (place_fds(spec, &channel) < 0)
 		give_up(channel, STEP_FAILED_FDS);
-	reset_signals();
+	reset_process();
 	execvp(spec->argv[0], spec->argv);
 	give_up(channel, STEP_FAILED_EXEC);
 }
