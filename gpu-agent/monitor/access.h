@@ -7,7 +7,6 @@
 #define GPU_AGENT_MONITOR_ACCESS_H
 
 #include "holders.h"
-#include "job.h"
 
 void access_send_holders(struct job *job, const struct holders *holders);
 

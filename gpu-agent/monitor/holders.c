@@ -1,75 +1,92 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "holders.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/sysmacros.h>
+
+#include "process.h"
+
+#define NODES_MAX 9 /* a group's, and those of a slot's functions */
 
 /* What a descriptor that holds the device looks like. */
 struct target {
-	const char *uuid;
+	const char *tag;
 	size_t node_count;
-	struct statx nodes[HOLDERS_NODES_MAX];
+	struct statx nodes[NODES_MAX];
 };
 
 enum match {
 	MATCH_NONE,
+	MATCH_HIDDEN, /* cannot be looked at */
 	MATCH_MAYBE,
 	MATCH_CERTAIN,
 };
 
-/*
- * AT_STATX_DONT_SYNC: a descriptor may be on a network or FUSE file system whose server does
- * not answer; type, device and inode are known without asking it.
- */
-static int stat_quietly(int dir, const char *name, int flags, struct statx *ret)
-{
-	return statx(dir, name, flags | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, ret);
-}
+struct search {
+	struct target target;
+	struct holders *holders;
+	bool simulated; /* nothing real is at stake: processes may hide */
+	size_t guesses;
+	enum match best; /* of the process being looked at */
+};
+
+/* ---- what is looked for -------------------------------------------------------------- */
 
 static void add_node(struct target *target, int take_fd)
 {
 	scoped_fd int fd = take_fd;
 
-	if (fd >= 0 && stat_quietly(fd, "", AT_EMPTY_PATH, &target->nodes[target->node_count]) == 0)
+	if (fd >= 0 && target->node_count < NODES_MAX &&
+	    process_stat(fd, "", AT_EMPTY_PATH, &target->nodes[target->node_count]) == 0)
 		target->node_count++;
 }
 
-/* The group's node, and the device's own on kernels that have those. */
-static void target_init(struct target *target, const struct host *host, const struct op_mdev *mdev)
+/* The device's own node, on kernels that have those. */
+static void add_device_node(struct target *target, const struct host *host, const char *path)
 {
 	scoped_dir DIR *dir = NULL;
 	const struct dirent *entry;
 
-	*target = (struct target){ .uuid = mdev->uuid };
-	if (mdev->iommu_group != OPS_NO_GROUP)
-		add_node(target, tree_open_file(&host->dev, O_PATH | O_NOFOLLOW, "vfio/%" PRIu32,
-						mdev->iommu_group));
-	if (tree_list(&host->sysfs, &dir, "bus/pci/devices/%s/%s/vfio-dev", PCI_STR(mdev->parent),
-		      mdev->uuid) < 0)
+	if (tree_list(&host->sysfs, &dir, "bus/pci/devices/%s/vfio-dev", path) < 0)
 		return;
-	while (target->node_count < HOLDERS_NODES_MAX && (entry = readdir(dir)))
+	while ((entry = readdir(dir)))
 		if (strncmp(entry->d_name, "vfio", 4) == 0)
 			add_node(target, tree_open_file(&host->dev, O_PATH | O_NOFOLLOW,
 							"vfio/devices/%s", entry->d_name));
 }
 
-/* A node may have another name in a container: a real one is known by its device number. */
-static bool is_same_node(const struct statx *a, const struct statx *b)
+/* A whole GPU's tag ends in a dot, and its path in a function: each function has a node. */
+static void add_device_nodes(struct target *target, const struct host *host,
+			     const struct device *device)
 {
-	if (S_ISCHR(a->stx_mode) && S_ISCHR(b->stx_mode))
-		return a->stx_rdev_major == b->stx_rdev_major &&
-		       a->stx_rdev_minor == b->stx_rdev_minor;
-	return a->stx_ino == b->stx_ino && a->stx_dev_major == b->stx_dev_major &&
-	       a->stx_dev_minor == b->stx_dev_minor;
+	char path[DEVICE_PATH_MAX];
+	size_t last = strlen(device->path) - 1;
+
+	if (device->tag[strlen(device->tag) - 1] != '.') {
+		add_device_node(target, host, device->path);
+		return;
+	}
+	strcpy(path, device->path);
+	for (path[last] = '0'; path[last] < '8'; path[last]++)
+		add_device_node(target, host, path);
 }
 
+static void target_init(struct target *target, const struct host *host, const struct device *device)
+{
+	*target = (struct target){ .tag = device->tag };
+	if (device->iommu_group != OPS_NO_GROUP)
+		add_node(target, tree_open_file(&host->dev, O_PATH | O_NOFOLLOW, "vfio/%" PRIu32,
+						device->iommu_group));
+	add_device_nodes(target, host, device);
+}
+
+/* ---- one process --------------------------------------------------------------------- */
+
 /* A VFIO device descriptor names its device in fdinfo since Linux 6.18, for PCI at least. */
-static enum match match_device(const struct target *target, int process, const char *fd)
+static enum match match_device(const struct target *target, const struct process *process,
+			       const char *fd)
 {
 	char path[64], text[TREE_TEXT_MAX];
 	scoped_fd int info = -1;
@@ -77,7 +94,7 @@ static enum match match_device(const struct target *target, int process, const c
 	ssize_t length;
 
 	snprintf(path, sizeof(path), "fdinfo/%s", fd);
-	info = openat(process, path, O_RDONLY | O_CLOEXEC);
+	info = openat(process->dir, path, O_RDONLY | O_CLOEXEC);
 	length = info < 0 ? -1 : read(info, text, sizeof(text) - 1);
 	if (length < 0)
 		return MATCH_MAYBE;
@@ -85,19 +102,21 @@ static enum match match_device(const struct target *target, int process, const c
 	device = strstr(text, "vfio-device-syspath:");
 	if (!device)
 		return MATCH_MAYBE;
-	return strstr(device, target->uuid) ? MATCH_CERTAIN : MATCH_NONE;
+	return strstr(device, target->tag) ? MATCH_CERTAIN : MATCH_NONE;
 }
 
-static enum match match_fd(const struct target *target, int process, int fds, const char *fd)
+static enum match match_fd(const struct target *target, const struct process *process, int fds,
+			   const char *fd)
 {
 	char link[64];
 	struct statx st;
 	ssize_t length;
+	int r = process_stat_fd(fds, fd, &st);
 
-	if (stat_quietly(fds, fd, 0, &st) < 0)
-		return MATCH_NONE; /* closed meanwhile */
+	if (r <= 0)
+		return r < 0 ? MATCH_HIDDEN : MATCH_NONE;
 	for (size_t i = 0; i < target->node_count; i++)
-		if (is_same_node(&st, &target->nodes[i]))
+		if (process_is_same_node(&st, &target->nodes[i]))
 			return MATCH_CERTAIN;
 	if ((st.stx_mode & S_IFMT) != 0)
 		return MATCH_NONE; /* anonymous inodes have no type */
@@ -110,54 +129,32 @@ static enum match match_fd(const struct target *target, int process, int fds, co
 	return match_device(target, process, fd);
 }
 
-static enum match match_process(const struct target *target, int process)
+static int visit_fd(void *context, const struct process *process, int fds, const char *fd)
 {
-	int fd = openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	scoped_dir DIR *fds = fd < 0 ? NULL : fdopendir(fd);
-	enum match best = MATCH_NONE;
-	const struct dirent *entry;
+	struct search *search = context;
+	enum match match = match_fd(&search->target, process, fds, fd);
 
-	while (fds && best != MATCH_CERTAIN && (entry = readdir(fds))) {
-		enum match match;
-
-		if (!isdigit((unsigned char)entry->d_name[0]))
-			continue;
-		match = match_fd(target, process, dirfd(fds), entry->d_name);
-		if (match > best)
-			best = match;
-	}
-	return best;
+	if (match > search->best)
+		search->best = match;
+	return search->best == MATCH_CERTAIN;
 }
 
-/* The real uid, not the owner of /proc/PID: that is root for who cannot be dumped. */
-static uint32_t read_uid(int process)
+static int visit(void *context, const struct process *process)
 {
-	scoped_fd int fd = openat(process, "status", O_RDONLY | O_CLOEXEC);
-	scoped_file FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
-	char line[256];
-	unsigned uid;
+	struct search *search = context;
+	struct holders *holders = search->holders;
+	int r;
 
-	if (!file)
-		return UINT32_MAX;
-	(void)TAKE_FD(fd); /* the FILE's now */
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "Uid: %u", &uid) == 1)
-			return uid;
-	return UINT32_MAX;
-}
-
-static void describe(int process, const char *pid, enum match match, struct op_holder *ret)
-{
-	scoped_fd int fd = openat(process, "comm", O_RDONLY | O_CLOEXEC);
-	ssize_t length;
-
-	memset(ret, 0, sizeof(*ret));
-	ret->pid = (int32_t)strtol(pid, NULL, 10);
-	ret->uid = read_uid(process);
-	ret->certain = match == MATCH_CERTAIN;
-	length = fd < 0 ? 0 : read(fd, ret->command, sizeof(ret->command) - 1);
-	if (length > 0 && ret->command[length - 1] == '\n')
-		ret->command[length - 1] = '\0';
+	search->best = MATCH_NONE;
+	r = process_each_fd(process, visit_fd, search);
+	if (search->best == MATCH_HIDDEN || (r < 0 && !process_has_ended(r)))
+		holders->incomplete |= !search->simulated;
+	if (search->best == MATCH_MAYBE && search->guesses++ >= HOLDERS_MAX / 2)
+		return 0; /* leave room for the one that is certain */
+	if (search->best >= MATCH_MAYBE)
+		process_describe(process, search->best == MATCH_CERTAIN,
+				 &holders->items[holders->count++]);
+	return holders->count == HOLDERS_MAX;
 }
 
 /* Guesses are only worth telling when there is nothing better. */
@@ -172,32 +169,17 @@ static void drop_guesses(struct holders *holders)
 		holders->count = certain;
 }
 
-int holders_find(const struct host *host, const struct op_mdev *mdev, struct holders *ret)
+int holders_find(const struct host *host, const struct device *device, struct holders *ret)
 {
-	scoped_dir DIR *proc = opendir("/proc");
-	const struct dirent *entry;
-	struct target target;
-	size_t guesses = 0;
+	struct search search = { .holders = ret, .simulated = host->simulated };
+	int r;
 
 	ret->count = 0;
-	if (!proc)
-		return -errno;
-	target_init(&target, host, mdev);
-	while (ret->count < HOLDERS_MAX && (entry = readdir(proc))) {
-		scoped_fd int process = -1;
-		enum match match;
-
-		if (!isdigit((unsigned char)entry->d_name[0]) || atoi(entry->d_name) == getpid())
-			continue;
-		process = openat(dirfd(proc), entry->d_name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (process < 0)
-			continue; /* gone meanwhile */
-		match = match_process(&target, process);
-		if (match == MATCH_MAYBE && guesses++ >= HOLDERS_MAX / 2)
-			continue; /* leave room for the one that is certain */
-		if (match != MATCH_NONE)
-			describe(process, entry->d_name, match, &ret->items[ret->count++]);
-	}
+	ret->incomplete = false;
+	target_init(&search.target, host, device);
+	r = process_each(visit, &search);
+	if (r < 0)
+		return r;
 	drop_guesses(ret);
 	return 0;
 }

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "mdev.h"
+#include "common/log.h"
+#include "pci.h"
 
 void job_end(struct job *job, enum op_status status, int error, const char *format, ...)
 {
@@ -33,13 +34,18 @@ void job_send(struct job *job, const struct op_record *record)
 		job->result.records++;
 }
 
+void job_record_init(struct op_record *record, enum op_record_kind kind)
+{
+	memset(record, 0, sizeof(*record)); /* padding too */
+	record->version = OPS_VERSION;
+	record->kind = kind;
+}
+
 void job_send_mdev(struct job *job, const struct op_mdev *mdev)
 {
 	struct op_record record;
 
-	memset(&record, 0, sizeof(record)); /* no stray bytes cross */
-	record.version = OPS_VERSION;
-	record.kind = OP_RECORD_MDEV;
+	job_record_init(&record, OP_RECORD_MDEV);
 	record.mdev = *mdev;
 	job_send(job, &record);
 }
@@ -51,50 +57,60 @@ void job_answer(struct job *job)
 	(void)!send(job->socket, &job->result, sizeof(job->result), MSG_NOSIGNAL);
 }
 
-static int end_foreign(struct job *job)
+bool job_is_in_scope(const struct job *job, struct pci_addr gpu)
 {
 	const struct op_request *request = &job->request;
-	struct op_mdev mdev;
-	int there = mdev_find(&job->host.sysfs, request->uuid, request->parent, &mdev);
+	bool listed = false;
 
-	if (there == 0) {
-		job_end(job, OP_NOT_FOUND, 0, "there is no mdev %s", request->uuid);
-		return 0;
+	for (uint32_t i = 0; i < request->gpu_count; i++)
+		listed |= pci_addr_compare(request->gpus[i], gpu) == 0;
+	return request->scope == OP_SCOPE_ALL || listed == (request->scope == OP_SCOPE_ONLY);
+}
+
+int job_may_touch(struct job *job, struct pci_addr address)
+{
+	const struct tree *sysfs = &job->host.sysfs;
+	struct pci_identity identity;
+	struct pci_addr physical;
+	int r = pci_read_identity(sysfs, address, &identity);
+
+	if (r == 0)
+		r = pci_read_physical(sysfs, address, &physical);
+	if (r < 0) {
+		job_end(job, r == -ENOENT ? OP_NOT_FOUND : OP_KERNEL, r, "cannot read what %s is",
+			PCI_STR(address));
+		return -1;
 	}
-	job_end(job, OP_REFUSED, 0, "mdev %s was not made by this agent in this boot",
-		request->uuid);
+	if (policy_may_touch(job->policy, identity.vendor, identity.class_code) &&
+	    policy_may_touch_address(job->policy, physical))
+		return 0;
+	job_end(job, OP_REFUSED, 0,
+		"%s has vendor %04x and class %06x on GPU %s, which device-vendor, device-class or "
+		"device-address keep from being touched",
+		PCI_STR(address), identity.vendor, identity.class_code, PCI_STR(physical));
+	job->result.reason = OP_REASON_POLICY;
 	return -1;
 }
 
-int job_find_ours(struct job *job, struct journal_entry *ret_entry, struct op_mdev *ret_mdev)
+void job_note(struct job *job, const struct journal_entry *entry, enum journal_state state)
 {
-	const char *uuid = job->request.uuid;
 	struct err err;
-	int r;
 
-	memset(ret_entry, 0, sizeof(*ret_entry));
-	r = journal_find(&job->journal, uuid, ret_entry, &err);
-	if (r < 0) {
-		job_end(job, OP_FAILED, 0, "%s", err.message);
-		return -1;
-	}
+	if (journal_append(&job->journal, entry, state, &err) < 0)
+		log_error("%s", err.message);
+}
+
+int job_begin(struct job *job, struct journal_entry *entry)
+{
+	struct err err;
+	int r = journal_begin(&job->journal, entry, &err);
+
 	if (r == 0)
-		return end_foreign(job);
-	r = mdev_find(&job->host.sysfs, uuid, ret_entry->parent, ret_mdev);
-	if (r < 0) {
-		job_end(job, OP_KERNEL, r, "cannot read mdev %s", uuid);
-		return -1;
-	}
-	if (r == 0) {
-		job_end(job, OP_NOT_FOUND, 0, "mdev %s is gone", uuid);
 		return 0;
-	}
-	/* The same UUID on another parent or of another type: somebody else made that one. */
-	if (pci_addr_compare(ret_mdev->parent, ret_entry->parent) != 0 ||
-	    (!ret_mdev->half_removed && strcmp(ret_mdev->type, ret_entry->type) != 0)) {
-		job_end(job, OP_REFUSED, 0, "mdev %s is not the one that this agent made", uuid);
-		return -1;
-	}
-	ret_mdev->in_journal = 1;
-	return 1;
+	if (r > 0)
+		job_end(job, OP_EXISTS, 0, "%s, or what is on %s, has been begun before",
+			entry->uuid, PCI_STR(entry->parent));
+	else
+		job_end(job, OP_FAILED, 0, "%s", err.message);
+	return -1;
 }

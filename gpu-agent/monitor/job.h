@@ -27,17 +27,30 @@ void job_end(struct job *job, enum op_status status, int error, const char *form
 
 /* A record that serve does not take is not counted: a scan is not whole then. */
 void job_send(struct job *job, const struct op_record *record);
+/* To be filled and sent; nothing of this process's memory is in it. */
+void job_record_init(struct op_record *record, enum op_record_kind kind);
 void job_send_mdev(struct job *job, const struct op_mdev *mdev);
+
+/* Whether the request's scope covers this GPU, a physical function. */
+bool job_is_in_scope(const struct job *job, struct pci_addr gpu);
+
+/*
+ * Whether root's policy lets this function be changed, a physical one or one below it: 0, or -1
+ * and the job has ended.
+ */
+int job_may_touch(struct job *job, struct pci_addr address);
+
+/*
+ * Appends to the journal. A record that cannot be written leaves the entry as it was, which
+ * says: ours. That is logged.
+ */
+void job_note(struct job *job, const struct journal_entry *entry, enum journal_state state);
+
+/* The caller's intent: 0, or -1 and the job has ended, when it is there already or cannot be. */
+int job_begin(struct job *job, struct journal_entry *entry);
 
 /* Sends the result. */
 void job_answer(struct job *job);
-
-/*
- * The device of the request's UUID, when it is one that root made: 1 with both filled.
- * Otherwise the job has ended: 0 when the device is gone (the entry is filled if root made
- * it), -1 when it is not ours or cannot be known.
- */
-int job_find_ours(struct job *job, struct journal_entry *ret_entry, struct op_mdev *ret_mdev);
 
 /* The operations of ops.h. */
 void scan_run(struct job *job);
@@ -46,5 +59,12 @@ void remove_run(struct job *job);
 void access_grant_run(struct job *job);
 void access_revoke_run(struct job *job);
 void access_holders_run(struct job *job);
+void vendor_set_run(struct job *job);
+void vendor_clear_run(struct job *job);
+void bind_run(struct job *job);
+void restore_run(struct job *job);
+void reset_run(struct job *job);
+void gpu_holders_run(struct job *job);
+void check_run(struct job *job);
 
 #endif

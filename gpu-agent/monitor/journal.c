@@ -94,6 +94,16 @@ const struct journal_entry *journal_entries_find(const struct journal_entries *e
 	return find_item(entries, uuid);
 }
 
+const struct journal_entry *journal_entries_at(const struct journal_entries *entries,
+					       enum journal_kind kind, struct pci_addr address)
+{
+	for (size_t i = 0; i < entries->count; i++)
+		if (entries->items[i].kind == kind &&
+		    pci_addr_compare(entries->items[i].parent, address) == 0)
+			return &entries->items[i];
+	return NULL;
+}
+
 /* Brings the entries up to date with one record. */
 static int apply(struct journal_entries *entries, const struct journal_entry *record)
 {
@@ -279,7 +289,9 @@ int journal_begin(struct journal *journal, struct journal_entry *entry, struct e
 	entry->state = JOURNAL_INTENT;
 	if (lock_open(journal, &lock, err) < 0 || load_locked(journal, &entries, err) < 0)
 		return -1;
-	known = journal_entries_find(&entries, entry->uuid) != NULL;
+	known = journal_entries_find(&entries, entry->uuid) ||
+		(entry->kind != JOURNAL_MDEV &&
+		 journal_entries_at(&entries, entry->kind, entry->parent));
 	journal_entries_done(&entries);
 	if (known)
 		return 1;
@@ -295,5 +307,30 @@ int journal_append(struct journal *journal, const struct journal_entry *entry,
 	record.state = state;
 	if (lock_open(journal, &lock, err) < 0)
 		return -1;
+	return append_locked(journal, &record, err);
+}
+
+static bool is_same(const struct journal_entry *a, const struct journal_entry *b)
+{
+	return a->kind == b->kind && a->state == b->state && a->writer.pid == b->writer.pid &&
+	       a->writer.start == b->writer.start && strcmp(a->uuid, b->uuid) == 0;
+}
+
+int journal_forget(struct journal *journal, const struct journal_entry *entry, struct err *err)
+{
+	scoped_fd int lock = -1;
+	struct journal_entry record = *entry;
+	struct journal_entries entries;
+	const struct journal_entry *now;
+	bool changed;
+
+	if (lock_open(journal, &lock, err) < 0 || load_locked(journal, &entries, err) < 0)
+		return -1;
+	now = journal_entries_find(&entries, entry->uuid);
+	changed = !now || !is_same(now, entry);
+	journal_entries_done(&entries);
+	if (changed)
+		return 0;
+	record.state = JOURNAL_REMOVED;
 	return append_locked(journal, &record, err);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One line of the journal: "<state> <boot id> <uuid> <parent> <type> <pid>-<start> <crc32>\n".
- * Pure.
+ * One line of the journal: "<state> <boot id> <kind> <uuid> <parent> <detail> <pid>-<start>
+ * <crc32>\n". The detail is an mdev's type, a virtual function's type id, or what drivers the
+ * functions of a binding had: "0=nvidia,1=snd_hda_intel,2=". Pure.
  */
 
 #ifndef GPU_AGENT_MONITOR_JOURNAL_LINE_H
@@ -9,7 +10,7 @@
 
 #include "journal.h"
 
-#define JOURNAL_LINE_MAX 256
+#define JOURNAL_LINE_MAX 640
 
 /* Returns the length, the newline included. */
 size_t journal_line_format(const struct journal_entry *entry, const char *boot,
@@ -20,5 +21,8 @@ size_t journal_line_format(const struct journal_entry *entry, const char *boot,
  * journal_line_format() or has been damaged; ret_boot has room for 37 bytes.
  */
 int journal_line_parse(const char *line, size_t length, struct journal_entry *ret, char *ret_boot);
+
+/* Whether a driver's name can be written into a line and be read back. */
+bool journal_line_takes(const char *driver);
 
 #endif

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "common/log.h"
 #include "common/scoped.h"
 #include "directories.h"
@@ -47,12 +48,14 @@ int main(int argc, char **argv)
 {
 	struct settings settings;
 	struct err err;
-	int r = settings_read(&settings, argc, argv, &err);
+	int r = settings_read(&settings, argc, argv, &err), status = 0;
 
-	if (r == 0)
+	if (r == 0 && settings.check && !settings.config.check_only)
+		status = check_main(&settings);
+	else if (r == 0)
 		r = run(&settings, &err);
 	if (r < 0)
 		log_error("%s", err.message);
 	settings_done(&settings);
-	return r < 0 ? 1 : 0;
+	return r < 0 ? 1 : status;
 }

@@ -2,37 +2,18 @@
 #include "mdev.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "device.h"
+#include "pci.h"
+
 #define PARENT_UUID "bus/pci/devices/%s/%s"
-
-static int read_group(const struct tree *sysfs, struct pci_addr parent, const char *uuid,
-		      uint32_t *ret)
-{
-	char name[16], *end;
-	unsigned long group;
-	int r = tree_read_link_name(sysfs, name, sizeof(name), PARENT_UUID "/iommu_group",
-				    PCI_STR(parent), uuid);
-
-	if (r == -ENOENT) {
-		*ret = OPS_NO_GROUP;
-		return 0;
-	}
-	if (r < 0)
-		return r;
-	group = strtoul(name, &end, 10);
-	if (end == name || *end || group >= OPS_NO_GROUP)
-		return -EINVAL;
-	*ret = (uint32_t)group;
-	return 0;
-}
 
 int mdev_read(const struct tree *sysfs, struct pci_addr parent, const char *uuid,
 	      struct op_mdev *ret)
 {
+	char path[DEVICE_PATH_MAX];
 	int there, listed, r;
 
 	memset(ret, 0, sizeof(*ret)); /* it crosses to another process: no stray bytes */
@@ -45,7 +26,8 @@ int mdev_read(const struct tree *sysfs, struct pci_addr parent, const char *uuid
 	snprintf(ret->uuid, sizeof(ret->uuid), "%s", uuid);
 	ret->parent = parent;
 	ret->half_removed = !listed;
-	r = read_group(sysfs, parent, uuid, &ret->iommu_group);
+	snprintf(path, sizeof(path), "%s/%s", PCI_STR(parent), uuid);
+	r = pci_read_group(sysfs, path, &ret->iommu_group);
 	if (r < 0)
 		return r;
 	r = tree_read_link_name(sysfs, ret->type, sizeof(ret->type), PARENT_UUID "/mdev_type",

@@ -83,12 +83,80 @@ bool policy_may_grant(const struct policy *policy, uint32_t gid)
 	return false;
 }
 
+int policy_add_classes(struct policy *policy, const struct config_list *classes, struct err *err)
+{
+	if (classes->count > POLICY_CLASSES_MAX)
+		return err_field(err, "device-class",
+				 "device-class has %zu entries, at most %d fit", classes->count,
+				 POLICY_CLASSES_MAX);
+	for (size_t i = 0; i < classes->count; i++) {
+		const char *text = classes->values[i];
+
+		if (strcmp(text, "03") != 0 && strcmp(text, "12") != 0)
+			return err_field(
+				err, "device-class",
+				"device-class is '%s', must be 03 (display controllers) or "
+				"12 (processing accelerators)",
+				text);
+		policy->classes[policy->class_count++] = (uint8_t)strtoul(text, NULL, 16);
+	}
+	return 0;
+}
+
+int policy_add_addresses(struct policy *policy, const struct config_list *addresses,
+			 struct err *err)
+{
+	if (addresses->count > POLICY_ADDRESSES_MAX)
+		return err_field(err, "device-address",
+				 "device-address has %zu entries, at most %d fit", addresses->count,
+				 POLICY_ADDRESSES_MAX);
+	for (size_t i = 0; i < addresses->count; i++) {
+		const char *text = addresses->values[i];
+		struct policy_address *item = &policy->addresses[i];
+
+		item->denied = text[0] == '!';
+		if (pci_addr_parse(text + item->denied, &item->address) < 0)
+			return err_field(err, "device-address",
+					 "device-address is '%s', must be a PCI address as "
+					 "0000:41:00.0, after ! to keep it from being touched",
+					 text);
+	}
+	policy->address_count = addresses->count;
+	return 0;
+}
+
+bool policy_is_gpu(const struct policy *policy, uint32_t class_code)
+{
+	if (policy->class_count == 0)
+		return class_code >> 16 == CLASS_DISPLAY;
+	for (size_t i = 0; i < policy->class_count; i++)
+		if (class_code >> 16 == policy->classes[i])
+			return true;
+	return false;
+}
+
 bool policy_may_touch(const struct policy *policy, uint16_t vendor, uint32_t class_code)
 {
-	if (class_code >> 16 != CLASS_DISPLAY)
+	if (!policy_is_gpu(policy, class_code))
 		return false;
 	for (size_t i = 0; i < policy->vendor_count; i++)
 		if (policy->vendors[i] == vendor)
 			return true;
 	return false;
+}
+
+bool policy_may_touch_address(const struct policy *policy, struct pci_addr gpu)
+{
+	bool has_allowed = false, allowed = false;
+
+	for (size_t i = 0; i < policy->address_count; i++) {
+		const struct policy_address *item = &policy->addresses[i];
+		bool same = pci_addr_compare(item->address, gpu) == 0;
+
+		if (same && item->denied)
+			return false;
+		has_allowed |= !item->denied;
+		allowed |= same;
+	}
+	return allowed || !has_allowed;
 }

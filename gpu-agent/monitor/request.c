@@ -20,24 +20,49 @@ static bool is_type_name(const char *text, size_t size)
 	return true;
 }
 
+static bool is_address(struct pci_addr address)
+{
+	return address.slot <= 0x1f && address.function <= 7;
+}
+
+static const char *check_scope(const struct op_request *request)
+{
+	if (request->scope > OP_SCOPE_EXCEPT)
+		return "scope is unknown";
+	if (request->gpu_count > OPS_GPUS_MAX)
+		return "gpu_count is larger than gpus";
+	for (uint32_t i = 0; i < request->gpu_count; i++)
+		if (!is_address(request->gpus[i]))
+			return "gpus has something that is not a PCI address";
+	return NULL;
+}
+
+static const char *check_target(const struct op_request *request)
+{
+	if (!memchr(request->uuid, '\0', sizeof(request->uuid)) ||
+	    !uuid_text_is_valid(request->uuid))
+		return "uuid is not a UUID in lower case";
+	if (!is_address(request->parent))
+		return "parent is not a PCI address";
+	if (request->kind == OP_CREATE_MDEV && !is_type_name(request->type, sizeof(request->type)))
+		return "type is not the name of a directory";
+	if (request->kind == OP_SET_VENDOR_TYPE &&
+	    (request->vendor_type == 0 || request->vendor_type > INT32_MAX))
+		return "vendor_type is not the id of a type";
+	return NULL;
+}
+
 const char *request_check(const struct op_request *request, size_t size)
 {
 	if (size != sizeof(*request))
 		return "the request has a wrong size";
 	if (request->version != OPS_VERSION)
 		return "the request has another version";
-	if (request->kind < OP_SCAN || request->kind > OP_FIND_HOLDERS)
+	if (request->kind < OP_SCAN || request->kind > OP_CHECK_HOST)
 		return "the request has an unknown kind";
-	if (request->kind == OP_SCAN)
-		return NULL;
-	if (!memchr(request->uuid, '\0', sizeof(request->uuid)) ||
-	    !uuid_text_is_valid(request->uuid))
-		return "uuid is not a UUID in lower case";
-	if (request->parent.slot > 0x1f || request->parent.function > 7)
-		return "parent is not a PCI address";
-	if (request->kind == OP_CREATE_MDEV && !is_type_name(request->type, sizeof(request->type)))
-		return "type is not the name of a directory";
-	return NULL;
+	if (request->kind == OP_SCAN || request->kind == OP_FIND_GPU_HOLDERS)
+		return check_scope(request);
+	return request->kind == OP_CHECK_HOST ? NULL : check_target(request);
 }
 
 const char *request_check_monitor(const struct monitor_request *request, size_t size)

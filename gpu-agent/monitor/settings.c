@@ -35,6 +35,16 @@ static void fill_table(struct settings *s)
 		  "FIRST-LAST, group ids that device nodes may be granted to" },
 		{ "device-vendor", CONFIG_LIST, &s->device_vendors, "10de", 0, 0,
 		  "PCI vendor whose display controllers may be touched" },
+		{ "device-class", CONFIG_LIST, &s->device_classes, "03", 0, 0,
+		  "PCI base classes that count as GPUs: 03 display, 12 processing accelerator" },
+		{ "device-address", CONFIG_LIST, &s->device_addresses, NULL, 0, 0,
+		  "PCI address of a GPU: only those given may be touched; never one given as !ADDRESS" },
+		{ "allow-boot-display", CONFIG_BOOL, &s->allow_boot_display, "no", 0, 0,
+		  "the display that the firmware uses may be passed through" },
+		{ "allow-bound", CONFIG_BOOL, &s->allow_bound, "no", 0, 0,
+		  "GPUs that an administrator bound to a VFIO driver may be passed through" },
+		{ "check", CONFIG_BOOL, &s->check, "no", 0, 0,
+		  "look whether this host is ready, say what to do, and end" },
 		{ "rescan-seconds", CONFIG_UINT, &s->rescan_seconds, "30", 1, 3600,
 		  "time between scans of the host when nothing happens" },
 	};
@@ -138,9 +148,13 @@ int settings_read(struct settings *settings, int argc, char **argv, struct err *
 		return r;
 	if (policy_parse(&settings->grant_gids, &settings->device_vendors, &settings->policy, err) <
 		    0 ||
-	    find_user(settings, err) < 0 || find_program(settings, err) < 0 ||
+	    policy_add_classes(&settings->policy, &settings->device_classes, err) < 0 ||
+	    policy_add_addresses(&settings->policy, &settings->device_addresses, err) < 0 ||
+	    (!settings->check && find_user(settings, err) < 0) || find_program(settings, err) < 0 ||
 	    check_roots(settings, err) < 0)
 		return -1;
+	settings->policy.allow_boot_display = settings->allow_boot_display;
+	settings->policy.allow_bound = settings->allow_bound;
 	return 0;
 }
 

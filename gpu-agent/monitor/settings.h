@@ -13,7 +13,7 @@
 #include "common/err.h"
 #include "policy.h"
 
-#define SETTINGS_COUNT 11
+#define SETTINGS_COUNT 16
 
 struct settings {
 	/* Texts are borrowed from the config, except what says owned. */
@@ -27,6 +27,11 @@ struct settings {
 	struct config_list peers;
 	struct config_list grant_gids;
 	struct config_list device_vendors;
+	struct config_list device_classes;
+	struct config_list device_addresses;
+	bool allow_boot_display;
+	bool allow_bound;
+	bool check; /* look whether the host is ready, and end */
 	uint64_t rescan_seconds;
 
 	/* Derived. */

@@ -17,6 +17,11 @@
 #include "request.h"
 #include "settle.h"
 
+/* Other users' /proc/PID/fd and maps. */
+#define SEE_PROCESSES (PRIVILEGE(CAP_SYS_PTRACE) | PRIVILEGE(CAP_DAC_READ_SEARCH))
+/* A node becomes root's again, and who has it open is named. */
+#define TAKE_BACK (PRIVILEGE(CAP_CHOWN) | SEE_PROCESSES)
+
 /* Everything that serve can have done. What is not here does not exist. */
 static const struct operation {
 	void (*run)(struct job *job);
@@ -26,14 +31,18 @@ static const struct operation {
 	 * driver, which runs inside our writes, asks for CAP_SYS_ADMIN. */
 	[OP_SCAN] = { scan_run, PRIVILEGE_NONE },
 	[OP_CREATE_MDEV] = { create_run, PRIVILEGE(CAP_SYS_ADMIN) },
-	[OP_REMOVE_MDEV] = { remove_run, PRIVILEGE(CAP_SYS_ADMIN) | PRIVILEGE(CAP_CHOWN) |
-						 PRIVILEGE(CAP_SYS_PTRACE) |
-						 PRIVILEGE(CAP_DAC_READ_SEARCH) },
+	[OP_REMOVE_MDEV] = { remove_run, PRIVILEGE(CAP_SYS_ADMIN) | TAKE_BACK },
 	[OP_GRANT_NODE] = { access_grant_run, PRIVILEGE(CAP_CHOWN) },
 	[OP_REVOKE_NODE] = { access_revoke_run, PRIVILEGE(CAP_CHOWN) },
-	/* Other users' /proc/PID/fd. */
-	[OP_FIND_HOLDERS] = { access_holders_run,
-			      PRIVILEGE(CAP_SYS_PTRACE) | PRIVILEGE(CAP_DAC_READ_SEARCH) },
+	[OP_FIND_HOLDERS] = { access_holders_run, SEE_PROCESSES },
+	[OP_SET_VENDOR_TYPE] = { vendor_set_run, PRIVILEGE(CAP_SYS_ADMIN) },
+	[OP_CLEAR_VENDOR_TYPE] = { vendor_clear_run, PRIVILEGE(CAP_SYS_ADMIN) | TAKE_BACK },
+	/* Host drivers run inside our bind and unbind writes too. */
+	[OP_BIND_VFIO] = { bind_run, PRIVILEGE(CAP_SYS_ADMIN) | TAKE_BACK },
+	[OP_RESTORE_DRIVER] = { restore_run, PRIVILEGE(CAP_SYS_ADMIN) | TAKE_BACK },
+	[OP_RESET] = { reset_run, PRIVILEGE(CAP_SYS_ADMIN) | TAKE_BACK },
+	[OP_FIND_GPU_HOLDERS] = { gpu_holders_run, SEE_PROCESSES },
+	[OP_CHECK_HOST] = { check_run, SEE_PROCESSES },
 };
 
 /*

@@ -14,6 +14,7 @@
 static struct journal_entry entry(const char *uuid)
 {
 	struct journal_entry e = {
+		.kind = JOURNAL_MDEV,
 		.type = "nvidia-1147",
 		.parent = { 0x10000, 0x41, 0, 4 },
 		.writer = { INT32_MAX, UINT64_MAX },
@@ -295,10 +296,10 @@ static void a_line_is_only_what_we_write(void **state)
 	static const char *const refused[] = {
 		"",
 		"intent",
-		"intent " FIXTURE_BOOT " " UUID_A " 0000:41:00.4 nvidia-1 12-34 00000000",
-		"intent  " FIXTURE_BOOT " " UUID_A " 0000:41:00.4 nvidia-1 12-34 00000000",
-		"intend " FIXTURE_BOOT " " UUID_A " 0000:41:00.4 nvidia-1 12-34 00000000",
-		"intent " FIXTURE_BOOT " " UUID_A " 0000:41:00.4 nvidia-1 00000000",
+		"intent " FIXTURE_BOOT " mdev " UUID_A " 0000:41:00.4 nvidia-1 12-34 00000000",
+		"intent  " FIXTURE_BOOT " mdev " UUID_A " 0000:41:00.4 nvidia-1 12-34 00000000",
+		"intend " FIXTURE_BOOT " mdev " UUID_A " 0000:41:00.4 nvidia-1 12-34 00000000",
+		"intent " FIXTURE_BOOT " mdev " UUID_A " 0000:41:00.4 nvidia-1 00000000",
 	};
 	struct journal_entry e = entry(UUID_A), again;
 	char line[JOURNAL_LINE_MAX], boot[37];

@@ -49,7 +49,7 @@ static void add_vf(struct fixture *fixture, const char *vendor, const char *clas
 
 static void add_to_journal(struct fixture *fixture, enum journal_state state)
 {
-	struct journal_entry entry = { .uuid = UUID, .type = TYPE };
+	struct journal_entry entry = { .kind = JOURNAL_MDEV, .uuid = UUID, .type = TYPE };
 	struct err err;
 	struct job job;
 

@@ -55,7 +55,7 @@ static void another_size_version_or_kind_is_refused(void **state)
 	r = good();
 	r.kind = 0;
 	REFUSED(r);
-	r.kind = OP_FIND_HOLDERS + 1;
+	r.kind = OP_CHECK_HOST + 1;
 	REFUSED(r);
 	r.kind = UINT32_MAX;
 	REFUSED(r);

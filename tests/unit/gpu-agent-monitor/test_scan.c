@@ -213,7 +213,7 @@ static void vendor_vfio_is_seen(void **state)
 static void mdevs_are_told_with_type_group_and_whose_they_are(void **state)
 {
 	const char *const foreign = "bb618089-8b16-4d01-a136-25a0f3c73123";
-	struct journal_entry entry = { .uuid = UUID, .type = "nvidia-555" };
+	struct journal_entry entry = { .kind = JOURNAL_MDEV, .uuid = UUID, .type = "nvidia-555" };
 	struct fixture *fixture = *state;
 	struct fixture_answer answer;
 	const struct op_mdev *mdev;
