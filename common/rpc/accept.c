@@ -66,7 +66,7 @@ static int connections_of(const struct acceptor *acceptor, const struct server_p
 static struct server_peer *find_peer(struct rpc_server *server, uid_t uid)
 {
 	for (size_t i = 0; i < server->peer_count; i++)
-		if (server->peers[i].who.uid == uid)
+		if (!server->peers[i].who.san[0] && server->peers[i].who.uid == uid)
 			return &server->peers[i];
 	return NULL;
 }

@@ -15,8 +15,12 @@
 /* Replies: lists are paged well below this. */
 #define REPLY_BYTES_MAX (4 << 20)
 
+#define PEM_BYTES_MAX (1 << 20)
+
 struct rpc_channel {
-	char *path; /* owned */
+	char *path; /* owned; with TLS the address */
+	bool has_tls;
+	char *ca, *certificate, *key, *server_name; /* owned; with TLS */
 	uid_t server_uid;
 	pthread_mutex_t lock;
 	struct connection *connection; /* NULL: none yet */
@@ -38,6 +42,23 @@ struct rpc_channel *rpc_channel_new(const char *path, uid_t server_uid)
 	return channel;
 }
 
+struct rpc_channel *rpc_channel_new_tls(const struct rpc_tls_client *client)
+{
+	struct rpc_channel *channel = rpc_channel_new(client->address, (uid_t)-1);
+
+	if (!channel)
+		return NULL;
+	channel->has_tls = true;
+	channel->ca = strdup(client->ca);
+	channel->certificate = strdup(client->certificate);
+	channel->key = strdup(client->key);
+	channel->server_name = strdup(client->server_name);
+	if (channel->ca && channel->certificate && channel->key && channel->server_name)
+		return channel;
+	rpc_channel_free(channel);
+	return NULL;
+}
+
 void rpc_channel_free(struct rpc_channel *channel)
 {
 	if (!channel)
@@ -45,6 +66,10 @@ void rpc_channel_free(struct rpc_channel *channel)
 	connection_unref(channel->connection);
 	pthread_mutex_destroy(&channel->lock);
 	free(channel->path);
+	free(channel->ca);
+	free(channel->certificate);
+	free(channel->key);
+	free(channel->server_name);
 	free(channel);
 }
 
@@ -53,7 +78,8 @@ void connection_unref(struct connection *connection)
 	if (!connection || atomic_fetch_sub(&connection->references, 1) > 1)
 		return;
 	grpc_channel_destroy(connection->core);
-	close(connection->fd);
+	if (connection->fd >= 0)
+		close(connection->fd);
 	free(connection);
 }
 
@@ -67,7 +93,7 @@ static bool is_usable(const struct connection *connection)
 {
 	struct pollfd fd = { .fd = connection->fd, .events = POLLRDHUP };
 
-	return !atomic_load(&connection->broken) && poll(&fd, 1, 0) == 0;
+	return !atomic_load(&connection->broken) && (fd.fd < 0 || poll(&fd, 1, 0) == 0);
 }
 
 /* A connected socket whose other end is who it should be. -1 with *err. */
@@ -111,6 +137,76 @@ static grpc_channel *create_core(int take_fd)
 	return core;
 }
 
+/* A file's text; NULL with *err. */
+static char *read_text(const struct rpc_channel *channel, const char *path, struct err *err)
+{
+	scoped_file FILE *file = fopen(path, "re");
+	scoped_free char *text = calloc(1, PEM_BYTES_MAX + 1);
+	size_t size = 0;
+
+	if (file && text)
+		size = fread(text, 1, PEM_BYTES_MAX + 1, file);
+	if (size > 0 && size <= PEM_BYTES_MAX) {
+		text[size] = '\0';
+		return TAKE_PTR(text);
+	}
+	err_set(err, ERR_UNAVAILABLE, "cannot connect to %s: cannot use %s: %s", channel->path,
+		path,
+		!file		       ? strerror(errno)
+		: size > PEM_BYTES_MAX ? "it is too long"
+				       : "it is empty");
+	return NULL;
+}
+
+static grpc_channel_credentials *read_credentials(const struct rpc_channel *channel,
+						  struct err *err)
+{
+	scoped_free char *ca = read_text(channel, channel->ca, err);
+	scoped_free char *certificate = ca ? read_text(channel, channel->certificate, err) : NULL;
+	scoped_free char *key = certificate ? read_text(channel, channel->key, err) : NULL;
+	grpc_ssl_pem_key_cert_pair pair = { key, certificate };
+	grpc_channel_credentials *credentials;
+
+	if (!key)
+		return NULL;
+	credentials = grpc_ssl_credentials_create_ex(ca, &pair, NULL, NULL);
+	explicit_bzero(key, strlen(key));
+	return credentials;
+}
+
+/* The core connects, when the first call needs it. */
+static struct connection *connection_new_tls(const struct rpc_channel *channel, struct err *err)
+{
+	grpc_arg list[] = {
+		core_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, REPLY_BYTES_MAX),
+		core_arg(GRPC_ARG_MAX_METADATA_SIZE, CORE_METADATA_BYTES_MAX),
+		core_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
+		{ .type = GRPC_ARG_STRING,
+		  .key = (char *)(uintptr_t)GRPC_SSL_TARGET_NAME_OVERRIDE_ARG,
+		  .value.string = channel->server_name },
+	};
+	const grpc_channel_args args = { sizeof(list) / sizeof(list[0]), list };
+	grpc_channel_credentials *credentials = read_credentials(channel, err);
+	struct connection *connection = calloc(1, sizeof(*connection));
+	char target[128];
+
+	if (credentials && connection) {
+		snprintf(target, sizeof(target), "%s:%s", channel->path[0] == '[' ? "ipv6" : "ipv4",
+			 channel->path);
+		atomic_init(&connection->references, 1);
+		atomic_init(&connection->broken, false);
+		connection->fd = -1;
+		connection->core = grpc_channel_create(target, credentials, &args);
+	} else {
+		if (credentials)
+			err_set(err, ERR_UNAVAILABLE, "cannot connect to %s: %s", channel->path,
+				strerror(ENOMEM));
+		free(TAKE_PTR(connection));
+	}
+	grpc_channel_credentials_release(credentials);
+	return connection;
+}
+
 static struct connection *connection_new(const struct rpc_channel *channel, struct err *err)
 {
 	struct connection *connection;
@@ -143,7 +239,8 @@ struct connection *channel_connect(struct rpc_channel *channel, struct err *err)
 		channel->connection = NULL;
 	}
 	if (!channel->connection)
-		channel->connection = connection_new(channel, err);
+		channel->connection = channel->has_tls ? connection_new_tls(channel, err)
+						       : connection_new(channel, err);
 	connection = channel->connection;
 	if (connection)
 		atomic_fetch_add(&connection->references, 1);

@@ -48,12 +48,12 @@ static void switch_off_deadlock_detector(void)
 	set_mode(0);
 }
 
-static bool is_for_grpc(const char *variable)
+static bool is_for_libraries(const char *variable)
 {
 	static const char *const names[] = { "http_proxy=", "https_proxy=", "grpc_proxy=",
 					     "no_proxy=", "no_grpc_proxy=" };
 
-	if (strncmp(variable, "GRPC_", 5) == 0)
+	if (strncmp(variable, "GRPC_", 5) == 0 || strncmp(variable, "OPENSSL_", 8) == 0)
 		return true;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strncmp(variable, names[i], strlen(names[i])) == 0)
@@ -69,7 +69,7 @@ static int clear_environment(void)
 	while (variable && *variable) {
 		scoped_free char *name = NULL;
 
-		if (!is_for_grpc(*variable)) {
+		if (!is_for_libraries(*variable)) {
 			variable++;
 			continue;
 		}

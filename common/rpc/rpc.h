@@ -26,7 +26,7 @@
 /*
  * Once per process, before the first thread: blocks SIGPIPE, points gRPC's log at ours,
  * switches Abseil's deadlock detector off (Debian's build aborts the process on a lock
- * order cycle), clears GRPC_* and http_proxy from the environment, starts gRPC. The
+ * order cycle), clears GRPC_*, OPENSSL_* and http_proxy from the environment, starts gRPC. The
  * caller has blocked the signals it waits for already. rpc_global_done() joins every
  * thread of the library.
  */
@@ -37,9 +37,16 @@ void rpc_global_done(void);
 
 /* Who is calling, fixed when the connection was accepted. */
 struct rpc_peer {
-	char name[32]; /* "instance-svc": as configured */
-	uid_t uid;
+	char name[32];	/* "instance-svc": as configured */
+	uid_t uid;	/* of a user of this host, by the Unix socket; (uid_t)-1 when san is set */
 	unsigned roles; /* bits the service defines */
+
+	/*
+	 * Empty, or a subject alternative name: who shows a certificate with it, by TLS.
+	 * With a colon it is a URI ("spiffe://example.org/controller"), without one a DNS
+	 * name. Compared byte by byte; no wildcards.
+	 */
+	char san[256];
 };
 
 struct rpc_server;
@@ -96,8 +103,8 @@ int rpc_server_add_standard_services(struct rpc_server *server, struct err *err)
 void rpc_server_set_health(struct rpc_server *server, const char *service, bool serving);
 
 /*
- * Lets one uid connect. Each peer gets a grpc_server of its own on the shared queue, so
- * that a call's identity can never be another connection's. At most 64.
+ * Lets one uid, or one certificate name, connect. Each peer gets a grpc_server of its own on the
+ * shared queue, so that a call's identity can never be another connection's. At most 64.
  */
 int rpc_server_add_peer(struct rpc_server *server, const struct rpc_peer *peer, struct err *err);
 
@@ -108,6 +115,33 @@ int rpc_server_add_peer(struct rpc_server *server, const struct rpc_peer *peer, 
  */
 int rpc_server_listen_unix(struct rpc_server *server, const char *path, mode_t mode,
 			   struct err *err);
+
+/*
+ * Files are PEM, and read again within a second or so after they change. Files that cannot
+ * be used are reported in the log and those before stay in force. After a change each open
+ * connection is checked anew, and closed if its certificate would now be refused.
+ */
+struct rpc_tls_options {
+	const char *address;	 /* "192.0.2.1:7443", "[2001:db8::1]:7443", no names */
+	const char *certificate; /* the server's, then those between it and its CA's */
+	const char *key;	 /* of the certificate; no password, and mode o-rwx */
+	const char *ca;		 /* who may vouch for clients */
+	const char *crl;	 /* revoked certificates, one list of each CA; NULL: none */
+	int max_connections;	 /* over all peers; default 256, three descriptors each */
+	int max_per_address;	 /* of an IPv4 address or an IPv6 /64; default 64 */
+	int handshake_ms;	 /* default 5000, then closed */
+};
+
+/*
+ * Listens on TCP for clients that prove by a certificate which peer they are: TLS 1.3, HTTP/2
+ * by ALPN, chain to the CA, fit for clientAuth, in its time, not revoked, and a URI or else
+ * a DNS name of it is a peer's `san`. TLS ends here and only what is inside goes to gRPC, so
+ * that who calls is known before gRPC sees a byte. A connection ends when its certificate
+ * expires. May stand beside a Unix socket; the options are copied.
+ */
+int rpc_server_listen_tls(struct rpc_server *server, const struct rpc_tls_options *options,
+			  struct err *err);
+int rpc_server_tls_port(const struct rpc_server *server); /* for an address with port 0 */
 
 int rpc_server_start(struct rpc_server *server, struct err *err);
 
@@ -155,6 +189,20 @@ struct rpc_stream;
  * ((uid_t)-1: any). Thread safe.
  */
 struct rpc_channel *rpc_channel_new(const char *path, uid_t server_uid);
+
+/*
+ * The same by TLS to a server elsewhere; calls wait for the connection. Files are PEM and
+ * read for each new connection. The texts are copied.
+ */
+struct rpc_tls_client {
+	const char *address;	 /* "192.0.2.1:7443", "[2001:db8::1]:7443" */
+	const char *ca;		 /* who may vouch for the server */
+	const char *certificate; /* ours */
+	const char *key;
+	const char *server_name; /* that the server's certificate must have */
+};
+struct rpc_channel *rpc_channel_new_tls(const struct rpc_tls_client *client);
+
 void rpc_channel_free(struct rpc_channel *channel); /* after its calls ended */
 
 struct rpc_call_options {

@@ -47,6 +47,7 @@ void rpc_server_free(struct rpc_server *server)
 	if (!server)
 		return;
 	listener_close(&server->listener);
+	tls_acceptor_free(server->tls);
 	health_free(server->health);
 	for (size_t i = 0; i < server->method_count; i++)
 		free(server->methods[i].path);
@@ -151,14 +152,24 @@ int rpc_server_add_peer(struct rpc_server *server, const struct rpc_peer *peer, 
 {
 	struct server_peer *added = &server->peers[server->peer_count];
 
-	for (size_t i = 0; i < server->peer_count; i++)
-		if (server->peers[i].who.uid == peer->uid)
+	for (size_t i = 0; i < server->peer_count; i++) {
+		const struct rpc_peer *other = &server->peers[i].who;
+
+		if (strcmp(other->san, peer->san) != 0)
+			continue;
+		if (peer->san[0])
+			return err_field(err, "peer", "peers %s and %s have the same name %s",
+					 other->name, peer->name, peer->san);
+		if (other->uid == peer->uid)
 			return err_field(err, "peer", "peers %s and %s have the same uid %u",
-					 server->peers[i].who.name, peer->name, peer->uid);
+					 other->name, peer->name, peer->uid);
+	}
 	if (server->peer_count == SERVER_PEERS_MAX)
 		return err_field(err, "peer", "peer %s is one too many, at most %d are possible",
 				 peer->name, SERVER_PEERS_MAX);
 	*added = (struct server_peer){ .server = server, .who = *peer };
+	if (peer->san[0])
+		added->who.uid = (uid_t)-1;
 	server->peer_count++;
 	return 0;
 }
@@ -170,6 +181,20 @@ int rpc_server_listen_unix(struct rpc_server *server, const char *path, mode_t m
 		return err_set(err, ERR_INTERNAL, "the server listens at %s already",
 			       server->listener.path);
 	return listener_open(&server->listener, path, mode, err);
+}
+
+int rpc_server_listen_tls(struct rpc_server *server, const struct rpc_tls_options *options,
+			  struct err *err)
+{
+	if (server->tls)
+		return err_set(err, ERR_INTERNAL, "the server listens for TLS already");
+	server->tls = tls_acceptor_new(server, options, err);
+	return server->tls ? 0 : -1;
+}
+
+int rpc_server_tls_port(const struct rpc_server *server)
+{
+	return tls_acceptor_port(server->tls);
 }
 
 /* ---- Running ------------------------------------------------------------------- */
@@ -283,10 +308,10 @@ int rpc_server_start(struct rpc_server *server, struct err *err)
 		call_fill_slots(&server->peers[i]);
 	}
 	server->state = SERVER_RUNNING;
-	if (server->listener.fd < 0)
-		return 0;
-	server->acceptor = acceptor_start(server, err);
-	if (server->acceptor)
+	if (server->listener.fd >= 0)
+		server->acceptor = acceptor_start(server, err);
+	if ((server->listener.fd < 0 || server->acceptor) &&
+	    (!server->tls || tls_acceptor_start(server->tls, err) == 0))
 		return 0;
 	rpc_server_stop(server, 0);
 	return -1;
@@ -345,6 +370,7 @@ void rpc_server_stop(struct rpc_server *server, int grace_ms)
 	health_set_all(server->health, false);
 	acceptor_stop(server->acceptor);
 	listener_close(&server->listener);
+	tls_acceptor_refuse(server->tls);
 	begin_stop(server);
 	if (!wait_idle(server, grace_ms))
 		cancel_all(server);
@@ -354,5 +380,6 @@ void rpc_server_stop(struct rpc_server *server, int grace_ms)
 	for (size_t i = 0; i < server->peer_count; i++)
 		grpc_server_destroy(server->peers[i].core);
 	grpc_completion_queue_destroy(server->queue);
+	tls_acceptor_stop(server->tls);
 	server->state = SERVER_STOPPED;
 }

@@ -15,6 +15,7 @@
 #include "log_limit.h"
 #include "pool.h"
 #include "rpc.h"
+#include "tls_accept.h"
 
 #define SERVER_PEERS_MAX 64
 
@@ -65,6 +66,7 @@ struct rpc_server {
 	pthread_t io_thread;
 	struct pool *pool;
 	struct acceptor *acceptor; /* NULL: no socket */
+	struct tls_acceptor *tls;  /* NULL: no TLS */
 	struct health *health;
 	struct log_limit refusals; /* the I/O thread's */
 
