@@ -102,8 +102,8 @@ static void ambiguous_lengths_are_refused(void **state)
 		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\r\n",
 		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked\r\n",
 		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n",
-		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
-		"chunked\r\n",
+		("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
+		 "chunked\r\n"),
 		"POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n",
 		"POST / HTTP/1.1\r\nX: x\r\n",
 		"POST / HTTP/1.1\r\nHost: x\r\nHost: x\r\n",
