@@ -3,6 +3,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -32,6 +33,9 @@ PROTOS = [
 ]
 SERVICE = "hypeman.gpu.v1.GpuService"
 DEADLINE_S = 20
+
+# Whoever ends a test that takes too long leaves nothing of it behind.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
 
 
 class Report:
@@ -325,6 +329,37 @@ def no_leak(host, client, foreign=()):
         return ""
     return (f"devices without record {sorted(devices - records)}, "
             f"records without device {sorted(records - devices)}, not ready {unready}")
+
+
+def settle(host, client, foreign=(), seconds=30):
+    """Waits for recovery; '' or what is still wrong."""
+    def is_settled():
+        try:
+            return no_leak(host, client, foreign) == ""
+        except grpc.RpcError:
+            return False
+
+    wait_until(is_settled, seconds)
+    try:
+        return no_leak(host, client, foreign)
+    except grpc.RpcError as error:
+        return str(error)
+
+
+def kill(host, victim):
+    """By kind: one worker, serve, or the monitor, which takes the others with it."""
+    if victim == "monitor":
+        host.kill_agent()
+        return True
+    pids = host.worker_pids() if victim == "worker" else [host.serve_pid()]
+    pids = [pid for pid in pids if pid]
+    if not pids:
+        return False
+    try:
+        os.kill(random.choice(pids), signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def main(socket, stubs, method, fields):
