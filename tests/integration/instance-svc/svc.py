@@ -78,7 +78,7 @@ class Client:
         answer = getattr(self.messages, kind.output_type.name)
         make = self.channel.unary_stream if method == "StreamLogs" else self.channel.unary_unary
         result = make(f"/{self.service}/{method}", type(request).SerializeToString,
-                      answer.FromString)(request, timeout=timeout)
+                      answer.FromString)(request, timeout=timeout, wait_for_ready=True)
         return result
 
 
