@@ -357,6 +357,27 @@ static void close_listener(struct tls_acceptor *acceptor)
 	acceptor->paused_until_ms = 0;
 }
 
+/* Who is not known by now will not be. */
+static void refuse_all(struct tls_acceptor *acceptor, int64_t now)
+{
+	close_listener(acceptor);
+	for (struct relay *relay = acceptor->relays; relay; relay = relay->next)
+		if (relay->state == RELAY_HANDSHAKE) {
+			relay_end(relay, now);
+			relay->busy = true;
+		}
+}
+
+static void drop_all(struct tls_acceptor *acceptor)
+{
+	while (acceptor->relays) {
+		struct relay *relay = acceptor->relays;
+
+		acceptor->relays = relay->next;
+		drop(acceptor, relay);
+	}
+}
+
 static void *run(void *arg)
 {
 	struct tls_acceptor *acceptor = arg;
@@ -373,7 +394,7 @@ static void *run(void *arg)
 
 		note_events(acceptor, events, count, &accepts);
 		if (stage != RUNNING)
-			close_listener(acceptor);
+			refuse_all(acceptor, now);
 		else
 			look_at_files(acceptor, now);
 		if (acceptor->paused_until_ms && now >= acceptor->paused_until_ms)
@@ -384,8 +405,10 @@ static void *run(void *arg)
 		if (stage == STOPPING && !stop_by_ms)
 			stop_by_ms = now + RELAY_CLOSE_MS;
 		if (stage == STOPPING && (!acceptor->relays || now >= stop_by_ms))
-			return NULL;
+			break;
 	}
+	drop_all(acceptor);
+	return NULL;
 }
 
 /* ---- Made, started, stopped ------------------------------------------------------- */
@@ -444,12 +467,6 @@ void tls_acceptor_free(struct tls_acceptor *acceptor)
 {
 	if (!acceptor)
 		return;
-	while (acceptor->relays) {
-		struct relay *relay = acceptor->relays;
-
-		acceptor->relays = relay->next;
-		drop(acceptor, relay);
-	}
 	close_listener(acceptor);
 	if (acceptor->wake_fd >= 0)
 		close(acceptor->wake_fd);
