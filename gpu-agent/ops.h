@@ -103,8 +103,9 @@ enum op_kind {
 };
 
 /*
- * For OP_SCAN and OP_FIND_GPU_HOLDERS. A GPU is named by its physical function, and stands for
- * its virtual functions too. GPUs that are left out are not touched by any call that can hang.
+ * For OP_SCAN, OP_FIND_GPU_HOLDERS and, among GPUs that hang, OP_BIND_VFIO. A GPU is named by its
+ * physical function, and stands for its virtual functions too. GPUs that are left out are not
+ * touched by any call that can hang.
  */
 enum op_scope {
 	OP_SCOPE_ALL = 0,

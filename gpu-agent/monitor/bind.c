@@ -25,7 +25,7 @@
 /* 1. What root's configuration and the host's topology say. */
 static int check_plan(struct job *job, struct plan *ret)
 {
-	int nvswitch = plan_has_nvswitch(&job->host);
+	int nvswitch = plan_has_nvswitch(&job->host, &job->request);
 	int there = tree_exists(&job->host.sysfs, PCI, PCI_STR(job->request.parent));
 
 	if (there == 0) {
@@ -114,8 +114,10 @@ static void end_failed(struct job *job, const struct journal_entry *entry, struc
 		       int error)
 {
 	struct pci_addr stays;
-	int r = binding_give_back(&job->host, entry, &stays);
+	int r = binding_release(&job->host, entry, &stays);
 
+	if (r == 0)
+		r = binding_give_back(&job->host, entry, &stays);
 	if (r == 0) {
 		job_note(job, entry, JOURNAL_FAILED);
 		job_end(job, OP_KERNEL, error, "cannot bind %s to vfio-pci", PCI_STR(failed));

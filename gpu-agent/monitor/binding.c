@@ -58,6 +58,26 @@ int binding_move(const struct host *host, const struct journal_entry *entry,
 	return 0;
 }
 
+int binding_release(const struct host *host, const struct journal_entry *entry,
+		    struct pci_addr *ret_failed)
+{
+	for (int i = 0; i < JOURNAL_FUNCTIONS; i++) {
+		const struct journal_function *function = &entry->functions[i];
+		char driver[OPS_DRIVER_MAX];
+		int r;
+
+		if (!function->moved || pci_is_vfio_driver(function->driver))
+			continue;
+		*ret_failed = binding_address(entry, i);
+		r = pci_read_driver(&host->sysfs, *ret_failed, driver);
+		if (r == 0 && strcmp(driver, PCI_VFIO) == 0)
+			r = pci_unbind(&host->sysfs, *ret_failed);
+		if (r < 0 && r != -ENOENT) /* gone from the host */
+			return r;
+	}
+	return 0;
+}
+
 /* Original drivers are steered to, or else the kernel might prefer another one. */
 static int give_back_one(const struct tree *sysfs, struct pci_addr address, const char *original)
 {

@@ -30,6 +30,14 @@ int binding_move(const struct host *host, const struct journal_entry *entry,
 		 struct pci_addr *ret_failed);
 
 /*
+ * Takes vfio-pci away from each function. A host driver cannot have any of them before: while the
+ * group has an owner, even our own claim of its node, the kernel lets no host driver probe. 0 or
+ * the first -errno.
+ */
+int binding_release(const struct host *host, const struct journal_entry *entry,
+		    struct pci_addr *ret_failed);
+
+/*
  * Each function gets exactly the driver it had, or none, and loses its override. A function that
  * somebody else gave a third driver is left to them. All are tried; 0 or the first -errno.
  */

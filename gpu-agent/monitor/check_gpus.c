@@ -237,9 +237,14 @@ static void check_function(const struct check *check, struct pci_addr address, s
 	struct pci_identity identity;
 	struct pci_addr physical;
 
-	if (pci_read_identity(&check->host->sysfs, address, &identity) < 0 ||
-	    pci_read_physical(&check->host->sysfs, address, &physical) < 0 ||
-	    !policy_may_touch(check->policy, identity.vendor, identity.class_code))
+	int r = pci_read_identity(&check->host->sysfs, address, &identity);
+
+	if (r == 0)
+		r = pci_read_physical(&check->host->sysfs, address, &physical);
+	if (r < 0)
+		check_add(check, OP_LEVEL_WARN, "device", PCI_STR(address), "see \"dmesg\"",
+			  "cannot be read: %s", strerror(-r));
+	if (r < 0 || !policy_may_touch(check->policy, identity.vendor, identity.class_code))
 		return;
 	if (pci_addr_compare(address, physical) == 0)
 		check_gpu(check, address, sums);
@@ -266,7 +271,7 @@ static void check_sums(const struct check *check, const struct sums *sums)
 
 void check_gpus(const struct check *check)
 {
-	struct sums sums = { .nvswitch = plan_has_nvswitch(check->host) == 1 };
+	struct sums sums = { .nvswitch = plan_has_nvswitch(check->host, NULL) == 1 };
 	scoped_dir DIR *dir = NULL;
 	const struct dirent *entry;
 	struct pci_addr address;

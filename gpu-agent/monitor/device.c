@@ -106,18 +106,18 @@ static int end_foreign(struct job *job, enum journal_kind kind)
 	int there = find_foreign(job, kind);
 
 	if (there == 0 || there == -ENOENT) {
-		job_end(job, OP_NOT_FOUND, 0, "there is nothing of %s", uuid);
+		job_end(job, OP_NOT_FOUND, 0, "there is no device of %s", uuid);
 		return 0;
 	}
-	job_end(job, OP_REFUSED, 0, "what %s names was not made by this agent in this boot", uuid);
+	job_end(job, OP_REFUSED, 0, "the device of %s was not made by this agent in this boot",
+		uuid);
 	job->result.reason = OP_REASON_JOURNAL;
 	return -1;
 }
 
 static int end_other(struct job *job, const char *what)
 {
-	job_end(job, OP_REFUSED, 0, "%s of %s is not the one that this agent made", what,
-		job->request.uuid);
+	job_end(job, OP_REFUSED, 0, "the device of %s is not %s", job->request.uuid, what);
 	job->result.reason = OP_REASON_JOURNAL;
 	return -1;
 }
@@ -139,10 +139,10 @@ int device_find_ours(struct job *job, enum journal_kind kind, struct journal_ent
 		return end_foreign(job, kind);
 	if (kind != 0 && (ret_entry->kind != kind ||
 			  pci_addr_compare(ret_entry->parent, job->request.parent) != 0))
-		return end_other(job, "the place or kind");
+		return end_other(job, "of that kind, or not there");
 	r = device_of_entry(&job->host, ret_entry, ret);
 	if (r == -EEXIST)
-		return end_other(job, "the device");
+		return end_other(job, "the one that this agent made");
 	if (r < 0) {
 		job_end(job, OP_KERNEL, r, "cannot read the device of %s", uuid);
 		return -1;

@@ -9,6 +9,7 @@
 #include "gpu_nodes.h"
 #include "pci.h"
 #include "process.h"
+#include "request.h"
 
 struct search {
 	const struct host *host;
@@ -165,10 +166,11 @@ static bool is_gpu(const struct job *job, struct pci_addr address)
 	struct pci_identity identity;
 	struct pci_addr physical;
 
-	return pci_read_identity(&job->host.sysfs, address, &identity) == 0 &&
-	       policy_is_gpu(job->policy, identity.class_code) &&
-	       pci_read_physical(&job->host.sysfs, address, &physical) == 0 &&
-	       pci_addr_compare(physical, address) == 0 && job_is_in_scope(job, address);
+	return pci_read_physical(&job->host.sysfs, address, &physical) == 0 &&
+	       pci_addr_compare(physical, address) == 0 &&
+	       request_is_in_scope(&job->request, address) &&
+	       pci_read_identity(&job->host.sysfs, address, &identity) == 0 &&
+	       policy_is_gpu(job->policy, identity.class_code);
 }
 
 /* The physical GPUs of the request's scope: how many, or -errno. */

@@ -57,16 +57,6 @@ void job_answer(struct job *job)
 	(void)!send(job->socket, &job->result, sizeof(job->result), MSG_NOSIGNAL);
 }
 
-bool job_is_in_scope(const struct job *job, struct pci_addr gpu)
-{
-	const struct op_request *request = &job->request;
-	bool listed = false;
-
-	for (uint32_t i = 0; i < request->gpu_count; i++)
-		listed |= pci_addr_compare(request->gpus[i], gpu) == 0;
-	return request->scope == OP_SCOPE_ALL || listed == (request->scope == OP_SCOPE_ONLY);
-}
-
 int job_may_touch(struct job *job, struct pci_addr address)
 {
 	const struct tree *sysfs = &job->host.sysfs;

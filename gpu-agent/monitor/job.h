@@ -31,9 +31,6 @@ void job_send(struct job *job, const struct op_record *record);
 void job_record_init(struct op_record *record, enum op_record_kind kind);
 void job_send_mdev(struct job *job, const struct op_mdev *mdev);
 
-/* Whether the request's scope covers this GPU, a physical function. */
-bool job_is_in_scope(const struct job *job, struct pci_addr gpu);
-
 /*
  * Whether root's policy lets this function be changed, a physical one or one below it: 0, or -1
  * and the job has ended.

@@ -9,6 +9,7 @@
 
 #include "journal_line.h"
 #include "pci.h"
+#include "request.h"
 #include "uuid_text.h"
 
 #define CLASS_PCI_BRIDGE   0x0604
@@ -217,21 +218,47 @@ void plan_make(const struct host *host, const struct policy *policy, struct pci_
 	check_drivers(policy, ours, ret);
 }
 
-int plan_has_nvswitch(const struct host *host)
+static bool is_nvswitch(const struct host *host, const struct op_request *request,
+			struct pci_addr address)
+{
+	struct pci_identity identity;
+	struct pci_addr physical;
+
+	return pci_read_physical(&host->sysfs, address, &physical) == 0 &&
+	       (!request || request_is_in_scope(request, physical)) &&
+	       pci_read_identity(&host->sysfs, address, &identity) == 0 &&
+	       identity.vendor == VENDOR_NVIDIA && identity.class_code >> 8 == CLASS_OTHER_BRIDGE;
+}
+
+/* Its driver, loaded, tells without a look at devices. */
+static bool driver_has_nvswitch(const struct host *host)
 {
 	scoped_dir DIR *dir = NULL;
 	const struct dirent *entry;
-	struct pci_identity identity;
+	struct pci_addr address;
+
+	if (tree_list(&host->sysfs, &dir, "bus/pci/drivers/nvidia-nvswitch") < 0)
+		return false;
+	while ((entry = readdir(dir)))
+		if (pci_addr_parse(entry->d_name, &address) == 0)
+			return true;
+	return false;
+}
+
+int plan_has_nvswitch(const struct host *host, const struct op_request *request)
+{
+	scoped_dir DIR *dir = NULL;
+	const struct dirent *entry;
 	struct pci_addr address;
 	int r = tree_list(&host->sysfs, &dir, "bus/pci/devices");
 
 	if (r < 0)
 		return r;
+	if (driver_has_nvswitch(host))
+		return 1;
 	while ((entry = readdir(dir)))
 		if (pci_addr_parse(entry->d_name, &address) == 0 &&
-		    pci_read_identity(&host->sysfs, address, &identity) == 0 &&
-		    identity.vendor == VENDOR_NVIDIA &&
-		    identity.class_code >> 8 == CLASS_OTHER_BRIDGE)
+		    is_nvswitch(host, request, address))
 			return 1;
 	return 0;
 }

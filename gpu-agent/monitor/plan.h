@@ -33,7 +33,10 @@ struct plan {
 void plan_make(const struct host *host, const struct policy *policy, struct pci_addr gpu, bool ours,
 	       bool nvswitch, struct plan *ret);
 
-/* Whether GPUs of this host are joined by NVSwitches: 1, 0 or -errno. */
-int plan_has_nvswitch(const struct host *host);
+/*
+ * Whether GPUs of this host are joined by NVSwitches: 1, 0 or -errno. Functions that the request
+ * leaves out are not read; NULL: all are.
+ */
+int plan_has_nvswitch(const struct host *host, const struct op_request *request);
 
 #endif

@@ -2,7 +2,6 @@
 #include "request.h"
 
 #include <ctype.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "uuid_text.h"
@@ -62,7 +61,20 @@ const char *request_check(const struct op_request *request, size_t size)
 		return "the request has an unknown kind";
 	if (request->kind == OP_SCAN || request->kind == OP_FIND_GPU_HOLDERS)
 		return check_scope(request);
-	return request->kind == OP_CHECK_HOST ? NULL : check_target(request);
+	if (request->kind == OP_CHECK_HOST)
+		return NULL;
+	if (request->kind == OP_BIND_VFIO && check_scope(request))
+		return check_scope(request);
+	return check_target(request);
+}
+
+bool request_is_in_scope(const struct op_request *request, struct pci_addr gpu)
+{
+	bool listed = false;
+
+	for (uint32_t i = 0; i < request->gpu_count; i++)
+		listed |= pci_addr_compare(request->gpus[i], gpu) == 0;
+	return request->scope == OP_SCOPE_ALL || listed == (request->scope == OP_SCOPE_ONLY);
 }
 
 const char *request_check_monitor(const struct monitor_request *request, size_t size)

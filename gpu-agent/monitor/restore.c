@@ -2,8 +2,8 @@
 /*
  * OP_RESTORE_DRIVER and OP_RESET: of what root's journal says it bound.
  *
- * The claim of the VFIO node is held across both, which the kernel would block while a guest has
- * the GPU.
+ * The claim of the VFIO node is held across the reset and the unbind, which the kernel would block
+ * while a guest has the GPU.
  */
 #include "restore.h"
 
@@ -57,7 +57,7 @@ void restore_run(struct job *job)
 	struct journal_entry entry;
 	struct device device;
 	struct pci_addr failed = job->request.parent;
-	scoped_fd int held = -1;
+	int held;
 	int r = device_find_ours(job, JOURNAL_BINDING, &entry, &device);
 
 	if (r == 0 && entry.state == JOURNAL_CREATED)
@@ -70,7 +70,11 @@ void restore_run(struct job *job)
 	}
 	if (take(job, &entry, &device, &held) < 0)
 		return;
-	r = binding_give_back(&job->host, &entry, &failed);
+	r = binding_release(&job->host, &entry, &failed);
+	if (held >= 0)
+		close(held); /* nothing is left that could be opened by the node */
+	if (r == 0)
+		r = binding_give_back(&job->host, &entry, &failed);
 	if (r < 0) {
 		/* The entry stays: it can be tried again, when the driver is loaded for one. */
 		job_end(job, OP_UNVERIFIED, r, "%s has not got driver '%s' back", PCI_STR(failed),

@@ -8,10 +8,10 @@
 
 #include "pci.h"
 #include "plan.h"
+#include "request.h"
 
 /*
- * Links answer also while a driver hangs, so a function that is left out is not waited for. One
- * whose GPU cannot be told is looked at, unless only some are.
+ * Links answer also while a driver hangs, so a function that is left out is not waited for.
  */
 static bool is_in_scope(const struct scan *scan, struct pci_addr address)
 {
@@ -19,7 +19,7 @@ static bool is_in_scope(const struct scan *scan, struct pci_addr address)
 
 	if (pci_read_physical(scan->sysfs, address, &gpu) < 0)
 		gpu = address;
-	return job_is_in_scope(scan->job, gpu);
+	return request_is_in_scope(&scan->job->request, gpu);
 }
 
 static void scan_all(const struct scan *scan)
@@ -59,7 +59,7 @@ void scan_run(struct job *job)
 		return;
 	}
 	scan.names = pci_names_new();
-	scan.has_nvswitch = plan_has_nvswitch(&job->host) == 1;
+	scan.has_nvswitch = plan_has_nvswitch(&job->host, &job->request) == 1;
 	scan_all(&scan);
 	pci_names_free(scan.names);
 	journal_entries_done(&scan.journal);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "plan.h"
+#include "request.h"
 #include "restore.h"
 #include "scan.h"
 
@@ -35,7 +36,8 @@ void scan_bindings(const struct scan *scan)
 	for (size_t i = 0; i < scan->journal.count; i++) {
 		const struct journal_entry *entry = &scan->journal.items[i];
 
-		if (entry->kind == JOURNAL_BINDING && job_is_in_scope(scan->job, entry->parent))
+		if (entry->kind == JOURNAL_BINDING &&
+		    request_is_in_scope(&scan->job->request, entry->parent))
 			restore_send_binding(scan->job, entry);
 	}
 }

@@ -223,6 +223,27 @@ class Host:
         with open(self.path(f"sys/bus/mdev/devices/{mdev_uuid}/remove"), "w") as f:
             f.write("1")
 
+    def read(self, relative):
+        with open(self.path(relative)) as f:
+            return f.read().rstrip("\n")
+
+    def driver(self, address):
+        try:
+            return os.path.basename(os.readlink(self.path(f"sys/bus/pci/devices/{address}/driver")))
+        except FileNotFoundError:
+            return ""
+
+    def override(self, address):
+        text = self.read(f"sys/bus/pci/devices/{address}/driver_override")
+        return "" if text == "(null)" else text
+
+    def vendor_type(self, address):
+        return int(self.read(f"sys/bus/pci/devices/{address}/nvidia/current_vgpu_type"))
+
+    def function_node(self, address):
+        link = os.readlink(self.path(f"sys/bus/pci/devices/{address}/iommu_group"))
+        return self.path("dev/vfio/" + os.path.basename(link))
+
     def node(self, mdev_uuid):
         link = os.readlink(self.path(f"sys/bus/mdev/devices/{mdev_uuid}/iommu_group"))
         return self.path("dev/vfio/" + os.path.basename(link))
@@ -241,6 +262,24 @@ class Host:
                 self.process.wait()
                 subprocess.run(["umount", "-l", self.mount], check=False)
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def open_elsewhere(path):
+    """A process that has the file open, until it is killed."""
+    program = "import sys; f = open(sys.argv[1], 'r+'); print('open', flush=True); sys.stdin.read()"
+    process = subprocess.Popen([sys.executable, "-c", program, path], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)
+    atexit.register(process.kill)
+    if process.stdout.readline() != "open\n":
+        raise RuntimeError(f"{path} cannot be opened")
+    return process
+
+
+def end(process):
+    process.kill()
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
 
 
 # ---- the agent -----------------------------------------------------------------------
@@ -337,18 +376,22 @@ class Agent:
                 raise RuntimeError(f"the worker ended with {len(data)} bytes")
             records.append(Record.from_buffer_copy(data))
 
-    def run(self, kind, mdev_uuid="", parent=None, mdev_type="", gid=0):
+    @staticmethod
+    def request(kind, name="", parent=None, mdev_type="", gid=0, vendor_type=0, scope=SCOPE_ALL,
+                gpus=()):
+        return bytes(OpRequest(VERSION, kind, name.encode(), mdev_type.encode(), parent or Addr(),
+                               gid, vendor_type, scope, len(gpus), (Addr * 32)(*gpus)))
+
+    def run(self, *args, **fields):
         _, worker = self.start_worker()
         with worker:
-            worker.send(bytes(OpRequest(VERSION, kind, mdev_uuid.encode(), mdev_type.encode(),
-                                        parent or Addr(), gid)))
+            worker.send(self.request(*args, **fields))
             return self.collect(worker)
 
-    def send_only(self, kind, mdev_uuid, parent, mdev_type=""):
+    def send_only(self, *args, **fields):
         """An operation that will not answer. The worker's id and socket."""
         worker_id, worker = self.start_worker()
-        worker.send(bytes(OpRequest(VERSION, kind, mdev_uuid.encode(), mdev_type.encode(), parent,
-                                    0)))
+        worker.send(self.request(*args, **fields))
         return worker_id, worker
 
     def create(self, parent, mdev_type):
@@ -363,6 +406,12 @@ class Agent:
         if result.status != OK or result.records != len(records):
             raise RuntimeError(result.message.decode())
         return {r.body.mdev.uuid.decode(): r.body.mdev for r in records if r.kind == MDEV}
+
+    def scan(self, **fields):
+        result, records = self.run(SCAN, **fields)
+        if result.status != OK or result.records != len(records):
+            raise RuntimeError(result.message.decode())
+        return records
 
     def kill(self):
         self.listener.close()

@@ -321,6 +321,60 @@ static void a_line_is_only_what_we_write(void **state)
 	assert_int_not_equal(journal_line_parse(line, length, &again, boot), 0);
 }
 
+static void every_kind_reads_back_as_it_was_written(void **state)
+{
+	struct journal_entry vendor = entry(UUID_A), binding = entry(UUID_A), again;
+	struct journal_entry *kinds[] = { &vendor, &binding };
+	char line[JOURNAL_LINE_MAX], boot[37];
+
+	(void)state;
+	vendor.kind = JOURNAL_VENDOR;
+	vendor.vendor_type = 1147;
+	binding.kind = JOURNAL_BINDING;
+	for (int i = 0; i < JOURNAL_FUNCTIONS; i += 2) {
+		binding.functions[i].moved = true;
+		memset(binding.functions[i].driver, 'd', (size_t)(i ? OPS_DRIVER_MAX - 1 : 0));
+	}
+	for (size_t i = 0; i < 2; i++) {
+		size_t length;
+
+		kinds[i]->state = JOURNAL_CREATED;
+		memset(kinds[i]->type, 0, sizeof(kinds[i]->type));
+		length = journal_line_format(kinds[i], FIXTURE_BOOT, line);
+		assert_int_equal(journal_line_parse(line, length - 1, &again, boot), 0);
+		assert_int_equal(again.kind, kinds[i]->kind);
+		assert_int_equal(again.vendor_type, kinds[i]->vendor_type);
+		for (int f = 0; f < JOURNAL_FUNCTIONS; f++) {
+			assert_int_equal(again.functions[f].moved, kinds[i]->functions[f].moved);
+			assert_string_equal(again.functions[f].driver,
+					    kinds[i]->functions[f].driver);
+		}
+	}
+}
+
+/* Two allocations cannot both have begun on one function; nor is a stale view acted upon. */
+static void a_function_has_one_entry(void **state)
+{
+	struct journal_entry first = entry(UUID_A), second = entry(UUID_B), seen;
+	struct journal journal;
+	struct err err;
+
+	first.kind = second.kind = JOURNAL_VENDOR;
+	first.vendor_type = second.vendor_type = 1147;
+	open_journal(*state, FIXTURE_BOOT, &journal);
+	assert_int_equal(journal_begin(&journal, &first, &err), 0);
+	assert_int_equal(journal_begin(&journal, &second, &err), 1);
+	assert_int_equal(journal_find(&journal, UUID_A, &seen, &err), 1);
+	assert_int_equal(journal_append(&journal, &first, JOURNAL_CREATED, &err), 0);
+	assert_int_equal(journal_forget(&journal, &seen, &err), 0);
+	assert_int_equal(state_of(&journal, UUID_A), JOURNAL_CREATED);
+	assert_int_equal(journal_find(&journal, UUID_A, &seen, &err), 1);
+	assert_int_equal(journal_forget(&journal, &seen, &err), 0);
+	assert_int_equal(state_of(&journal, UUID_A), 0);
+	assert_int_equal(journal_begin(&journal, &second, &err), 0);
+	journal_close(&journal);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -338,6 +392,8 @@ int main(void)
 		TEST(writers_at_once_lose_nothing),
 		TEST(a_directory_open_to_others_is_refused),
 		TEST(a_line_is_only_what_we_write),
+		TEST(every_kind_reads_back_as_it_was_written),
+		TEST(a_function_has_one_entry),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

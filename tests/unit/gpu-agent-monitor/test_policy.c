@@ -102,6 +102,52 @@ static void wrong_vendors_are_refused(void **state)
 	}
 }
 
+static void addresses_allow_and_deny(void **state)
+{
+	static char listed[] = "0000:41:00.0", denied[] = "!0000:61:00.0";
+	struct config_list only = LIST(listed), never = LIST(denied), both = LIST(listed, denied);
+	const struct pci_addr first = { 0, 0x41, 0, 0 }, second = { 0, 0x61, 0, 0 };
+	const struct pci_addr third = { 0, 0xa1, 0, 0 };
+	struct policy policy = { 0 };
+	struct err err;
+
+	(void)state;
+	assert_true(policy_may_touch_address(&policy, first));
+	assert_int_equal(policy_add_addresses(&policy, &only, &err), 0);
+	assert_true(policy_may_touch_address(&policy, first));
+	assert_false(policy_may_touch_address(&policy, second));
+	assert_int_equal(policy_add_addresses(&policy, &never, &err), 0);
+	assert_true(policy_may_touch_address(&policy, first));
+	assert_false(policy_may_touch_address(&policy, second));
+	assert_int_equal(policy_add_addresses(&policy, &both, &err), 0);
+	assert_true(policy_may_touch_address(&policy, first));
+	assert_false(policy_may_touch_address(&policy, second));
+	assert_false(policy_may_touch_address(&policy, third));
+}
+
+static void wrong_addresses_and_classes_are_refused(void **state)
+{
+	static char short_form[] = "41:00.0", bang[] = "!", twice[] = "!!0000:41:00.0";
+	static char storage[] = "01", number[] = "3", accelerator[] = "12";
+	struct config_list addresses[] = { LIST(short_form), LIST(bang), LIST(twice) };
+	struct config_list classes[] = { LIST(storage), LIST(number) }, good = LIST(accelerator);
+	struct policy policy = { 0 };
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(policy_add_addresses(&policy, &addresses[i], &err), -1);
+		assert_string_equal(err.field, "device-address");
+	}
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(policy_add_classes(&policy, &classes[i], &err), -1);
+		assert_string_equal(err.field, "device-class");
+	}
+	assert_int_equal(policy_add_classes(&policy, &good, &err), 0);
+	assert_true(policy_is_gpu(&policy, 0x120000));
+	assert_false(policy_is_gpu(&policy, 0x030200));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -110,6 +156,8 @@ int main(void)
 		cmocka_unit_test(nothing_is_granted_without_ranges),
 		cmocka_unit_test(wrong_ranges_are_refused_with_the_value),
 		cmocka_unit_test(wrong_vendors_are_refused),
+		cmocka_unit_test(addresses_allow_and_deny),
+		cmocka_unit_test(wrong_addresses_and_classes_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,6 +140,55 @@ static void a_monitor_request_is_checked_alike(void **state)
 	assert_non_null(request_check_monitor(&r, sizeof(r)));
 }
 
+static void scopes_stay_within_their_array(void **state)
+{
+	struct op_request r = { .version = OPS_VERSION, .kind = OP_SCAN };
+
+	(void)state;
+	r.scope = OP_SCOPE_EXCEPT;
+	r.gpu_count = OPS_GPUS_MAX;
+	ACCEPTED(r);
+	r.gpu_count = OPS_GPUS_MAX + 1;
+	REFUSED(r);
+	r.gpu_count = UINT32_MAX;
+	REFUSED(r);
+	r.gpu_count = 1;
+	r.gpus[0].slot = 0x20;
+	REFUSED(r);
+	r.gpus[0].slot = 0;
+	r.scope = OP_SCOPE_EXCEPT + 1;
+	REFUSED(r);
+	r.kind = OP_BIND_VFIO;
+	REFUSED(r);
+}
+
+static void scopes_name_gpus(void **state)
+{
+	struct op_request r = { .gpu_count = 1, .gpus = { { 0, 0x41, 0, 0 } } };
+	const struct pci_addr listed = { 0, 0x41, 0, 0 }, other = { 0, 0x61, 0, 0 };
+
+	(void)state;
+	assert_true(request_is_in_scope(&r, listed) && request_is_in_scope(&r, other));
+	r.scope = OP_SCOPE_ONLY;
+	assert_true(request_is_in_scope(&r, listed) && !request_is_in_scope(&r, other));
+	r.scope = OP_SCOPE_EXCEPT;
+	assert_true(!request_is_in_scope(&r, listed) && request_is_in_scope(&r, other));
+}
+
+static void a_vendor_type_is_never_zero(void **state)
+{
+	struct op_request r = good();
+
+	(void)state;
+	r.kind = OP_SET_VENDOR_TYPE;
+	r.vendor_type = 1147;
+	ACCEPTED(r);
+	r.vendor_type = 0;
+	REFUSED(r);
+	r.vendor_type = UINT32_MAX;
+	REFUSED(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +199,9 @@ int main(void)
 		cmocka_unit_test(a_type_is_one_component_of_a_path),
 		cmocka_unit_test(a_parent_is_a_pci_address),
 		cmocka_unit_test(a_monitor_request_is_checked_alike),
+		cmocka_unit_test(scopes_stay_within_their_array),
+		cmocka_unit_test(scopes_name_gpus),
+		cmocka_unit_test(a_vendor_type_is_never_zero),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
