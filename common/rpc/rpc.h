@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gRPC server and client for plain C, on gRPC's C core and protobuf-c descriptors.
- * No other code of the project includes a gRPC header.
+ * No other code of the project includes a header of gRPC or OpenSSL.
  *
  * Threads of a server: one I/O thread for all completions, a bounded pool of workers
- * that run handlers, and a bounded number of threads for methods marked RPC_LONG.
+ * that run handlers, a bounded number of threads for methods marked RPC_LONG, one thread
+ * that accepts on the Unix socket, and one that accepts and carries TLS connections.
  * Threads of a client: one poller for the whole process.
  *
  * A request is checked (size, depth, number of elements, UTF-8, NUL) before it is
@@ -117,7 +118,8 @@ int rpc_server_listen_unix(struct rpc_server *server, const char *path, mode_t m
 			   struct err *err);
 
 /*
- * Files are PEM, and read again within a second or so after they change. Files that cannot
+ * Files are PEM, and read again when they have changed: looked at every five seconds, every
+ * second while there are connections or new ones come. Files that cannot
  * be used are reported in the log and those before stay in force. After a change each open
  * connection is checked anew, and closed if its certificate would now be refused.
  */

@@ -49,8 +49,8 @@ def reflection_file(version):
 class Client:
     """Calls methods by name, with dicts for requests."""
 
-    def __init__(self, socket, version="v1"):
-        self.channel = grpc.insecure_channel(f"unix:{socket}")
+    def __init__(self, socket, version="v1", channel=None):
+        self.channel = channel or grpc.insecure_channel(f"unix:{socket}")
         self.pool = descriptor_pool.DescriptorPool()
         self.factory = message_factory.MessageFactory(self.pool)
         self.prefix = f"grpc.reflection.{version}"
