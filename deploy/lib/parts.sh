@@ -99,8 +99,12 @@ port_pick() {
 	echo "$port"
 }
 
-# A registry on loopback holds the demo image; registries.conf lets it stand for NVIDIA's.
+# A registry on loopback holds the demo image. Where the GPUs are simulated, registries.conf
+# lets it stand for NVIDIA's images too.
 start_demo_images() {
+	local name names=(library/demo)
+
+	! simulated || names+=(nvidia/cuda)
 	REGISTRY_PORT=$(port_pick)
 	cat >"$STATE/registry.yml" <<-EOT
 		version: 0.1
@@ -108,19 +112,15 @@ start_demo_images() {
 		storage: {filesystem: {rootdirectory: $STATE/registry}}
 		http: {addr: "127.0.0.1:$REGISTRY_PORT"}
 	EOT
-	cat >"$STATE/registries.conf" <<-EOT
-		unqualified-search-registries = ["docker.io"]
+	for name in "${names[@]}"; do
+		cat <<-EOT
+			[[registry]]
+			prefix = "docker.io/$name"
+			location = "127.0.0.1:$REGISTRY_PORT/demo"
+			insecure = true
 
-		[[registry]]
-		prefix = "docker.io/nvidia/cuda"
-		location = "127.0.0.1:$REGISTRY_PORT/demo"
-		insecure = true
-
-		[[registry]]
-		prefix = "docker.io/library/demo"
-		location = "127.0.0.1:$REGISTRY_PORT/demo"
-		insecure = true
-	EOT
+		EOT
+	done >"$STATE/registries.conf"
 	chmod 644 "$STATE/registry.yml" "$STATE/registries.conf"
 	start_docker_registry
 	service_wait docker-registry 20 curl -sf -o /dev/null "http://127.0.0.1:$REGISTRY_PORT/v2/"

@@ -42,6 +42,7 @@ service_wait() {
 	until "$@" 2>/dev/null; do
 		if ! kill -0 "${SERVICE_PID[$name]}" 2>/dev/null; then
 			service_show_log "$name"
+			unset "SERVICE_PID[$name]"
 			die "$name ended while it started (its log is above)"
 		elif ((SECONDS >= deadline)); then
 			service_show_log "$name"
@@ -66,7 +67,18 @@ service_stop() {
 		echo "$1 does not stop; killing it" >&2
 		kill -KILL "$pid" 2>/dev/null || true
 	}
-	wait "$pid" 2>/dev/null || true
+	service_collect "$1" "$pid"
+}
+
+# service_collect NAME PID: a service that is told to stop ends with status 0, or of the signal.
+service_collect() {
+	local status=0
+
+	wait "$2" 2>/dev/null || status=$?
+	if ((status != 0 && status != 143)); then
+		service_show_log "$1"
+		echo "$1 ended with status $status when it was stopped" >&2
+	fi
 }
 
 # process_wait PID DEADLINE (in $SECONDS)
@@ -91,7 +103,7 @@ namespace_stop() {
 		# The kernel ends all of a namespace with its first process.
 		kill -KILL "${first:-$pid}" 2>/dev/null || true
 	}
-	wait "$pid" 2>/dev/null || true
+	service_collect instance-svc "$pid"
 }
 
 # services_watch: starts again what ends, until a signal ends quickstart itself.
