@@ -424,7 +424,8 @@ class Service:
 
 
 def main(test, **settings):
-    """Runs test(service) and ends with the right status."""
+    """Runs test(service) and ends with the right status, cleaned up also when it is stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         test(Service(**settings))
     except Exception:
