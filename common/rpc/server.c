@@ -148,6 +148,15 @@ void rpc_server_set_health(struct rpc_server *server, const char *service, bool 
 	(void)health_set(server->health, service, serving); /* only a new name can fail */
 }
 
+/* What no certificate can have, or what looks like a pattern and is none. */
+static bool is_name(const char *san)
+{
+	for (const char *c = san; *c; c++)
+		if (*c <= ' ' || *c > '~' || *c == '*')
+			return false;
+	return true;
+}
+
 int rpc_server_add_peer(struct rpc_server *server, const struct rpc_peer *peer, struct err *err)
 {
 	struct server_peer *added = &server->peers[server->peer_count];
@@ -164,6 +173,11 @@ int rpc_server_add_peer(struct rpc_server *server, const struct rpc_peer *peer, 
 			return err_field(err, "peer", "peers %s and %s have the same uid %u",
 					 other->name, peer->name, peer->uid);
 	}
+	if (!is_name(peer->san))
+		return err_field(err, "peer",
+				 "peer %s has the name '%s', must be a URI or DNS name as it is in "
+				 "its certificate, no pattern",
+				 peer->name, peer->san);
 	if (server->peer_count == SERVER_PEERS_MAX)
 		return err_field(err, "peer", "peer %s is one too many, at most %d are possible",
 				 peer->name, SERVER_PEERS_MAX);

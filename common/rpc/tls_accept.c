@@ -301,7 +301,10 @@ static int wait_time(const struct tls_acceptor *acceptor, bool more)
 		return 0;
 	if (acceptor->paused_until_ms)
 		return PAUSE_MS;
-	return acceptor->relays ? TICK_MS : IDLE_MS;
+	for (const struct relay *relay = acceptor->relays; relay; relay = relay->next)
+		if (relay->deadline_ms)
+			return TICK_MS;
+	return acceptor->relays ? FILES_CHECK_MS : IDLE_MS;
 }
 
 /* Events only say whom to serve: a connection may have several, and end at the first. */

@@ -308,6 +308,25 @@ static void a_name_is_one_peer_s(void **state)
 	rpc_server_free(server);
 }
 
+static void patterns_and_odd_bytes_are_no_names(void **state)
+{
+	static const char *const names[] = { "*.test", "agent test", "agent.test\n",
+					     "\xc3\xa4.test" };
+	struct rpc_server *server = rpc_server_new(NULL);
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct rpc_peer peer = { .name = "odd" };
+
+		snprintf(peer.san, sizeof(peer.san), "%s", names[i]);
+		assert_int_equal(rpc_server_add_peer(server, &peer, &err), -1);
+		assert_int_equal(err.reason, ERR_INVALID_ARGUMENT);
+		assert_non_null(strstr(err.message, "must be a URI or DNS name"));
+	}
+	rpc_server_free(server);
+}
+
 #define WITH_SERVER(test)                                                                          \
 	cmocka_unit_test_setup_teardown(test, tls_fixture_setup, tls_fixture_teardown)
 
@@ -325,6 +344,7 @@ int main(void)
 		WITH_SERVER(connection_ends_when_its_certificate_does),
 		WITH_SERVER(files_that_cannot_be_used_are_named),
 		cmocka_unit_test(a_name_is_one_peer_s),
+		cmocka_unit_test(patterns_and_odd_bytes_are_no_names),
 	};
 
 	return cmocka_run_group_tests(tests, tls_fixture_setup_process,
