@@ -170,6 +170,28 @@ void agent_touch_locked(struct agent *agent)
 {
 	host_view_unref(TAKE_PTR(agent->view));
 	agent->generation++;
+	for (struct watcher *watcher = agent->watchers; watcher; watcher = watcher->next)
+		watcher->wake(watcher->user);
+}
+
+void agent_add_watcher(struct agent *agent, struct watcher *watcher)
+{
+	pthread_mutex_lock(&agent->lock);
+	watcher->next = agent->watchers;
+	agent->watchers = watcher;
+	pthread_mutex_unlock(&agent->lock);
+}
+
+void agent_remove_watcher(struct agent *agent, struct watcher *watcher)
+{
+	pthread_mutex_lock(&agent->lock);
+	for (struct watcher **link = &agent->watchers; *link; link = &(*link)->next) {
+		if (*link == watcher) {
+			*link = watcher->next;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&agent->lock);
 }
 
 static int get_view_locked(struct agent *agent, struct host_view **ret, struct err *err)

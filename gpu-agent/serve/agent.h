@@ -67,6 +67,13 @@ struct slot_failures {
 	unsigned count;
 };
 
+/* Somebody who wants to know when the generation changes. */
+struct watcher {
+	void (*wake)(void *user); /* with the agent's lock held: must only set something off */
+	void *user;
+	struct watcher *next;
+};
+
 struct agent {
 	struct agent_options options;
 	struct records *records;	/* borrowed; has a lock of its own */
@@ -89,6 +96,7 @@ struct agent {
 	size_t failure_count;
 	struct host_view *view; /* NULL: to be made for the next reader */
 	uint64_t generation;
+	struct watcher *watchers; /* borrowed */
 	uint64_t scans_started;	  /* number of the last scan that began */
 	uint64_t scans_published; /* number of the last one that became the inventory */
 	bool scan_was_quiet;	  /* no worker was stuck when it began */
@@ -107,6 +115,10 @@ void agent_stop(struct agent *agent);
 
 /* A reference to the figures as they are now. INVENTORY_NOT_READY before the first scan. */
 int agent_get_view(struct agent *agent, struct host_view **ret, struct err *err);
+
+/* The watcher is the caller's, and must stay until it is removed. */
+void agent_add_watcher(struct agent *agent, struct watcher *watcher);
+void agent_remove_watcher(struct agent *agent, struct watcher *watcher);
 
 /* ---- With the lock held ---------------------------------------------------------- */
 

@@ -13,6 +13,7 @@
 #include "profile_name.h"
 
 #define LIST_MAX 1000
+#define SYNC_MAX 4096
 
 /* ---- Requests ----------------------------------------------------------------------- */
 
@@ -81,6 +82,45 @@ int list_request_from_wire(const ProtobufCMessage *message, size_t *ret_max, uin
 				 token);
 	*ret_max = wire->page_size ? wire->page_size : LIST_MAX;
 	*ret_after = strtoull(token, NULL, 10);
+	return 0;
+}
+
+static int check_sync_ids(const Hypeman__Gpu__V1__SyncAllocationsRequest *wire, struct err *err)
+{
+	if (wire->n_allocation_ids > SYNC_MAX)
+		return err_field(err, "allocation_ids",
+				 "allocation_ids has %zu entries, must have at most %d",
+				 wire->n_allocation_ids, SYNC_MAX);
+	if (wire->n_allocation_ids == 0 && !wire->knows_nothing)
+		return err_field(
+			err, "knows_nothing",
+			"allocation_ids is empty, which releases everything: set knows_nothing if that is meant");
+	if (wire->n_allocation_ids > 0 && wire->knows_nothing)
+		return err_field(err, "knows_nothing",
+				 "knows_nothing is set, but allocation_ids has %zu entries",
+				 wire->n_allocation_ids);
+	return 0;
+}
+
+int sync_request_from_wire(const ProtobufCMessage *message, const char *principal,
+			   struct sync_request *ret, struct err *err)
+{
+	const Hypeman__Gpu__V1__SyncAllocationsRequest *wire = (const void *)message;
+	scoped(sync_request_done) struct sync_request request = { .revision = wire->revision };
+
+	if (check_sync_ids(wire, err))
+		return -1;
+	request.claimed = calloc(wire->n_allocation_ids + 1, sizeof(*request.claimed));
+	if (!request.claimed)
+		return err_sys(err, ENOMEM, "cannot read the claim");
+	for (size_t i = 0; i < wire->n_allocation_ids; i++)
+		if (check_uuid("allocation_ids", wire->allocation_ids[i], request.claimed[i].s,
+			       err))
+			return -1;
+	request.claimed_count = wire->n_allocation_ids;
+	strcpy(request.principal, principal);
+	*ret = request;
+	request.claimed = NULL;
 	return 0;
 }
 
@@ -174,7 +214,7 @@ int delete_reply(struct rpc_call *call)
 }
 
 int list_reply(struct rpc_call *call, struct allocation *allocations, size_t count, bool more,
-	       const struct wire_roots *roots, struct err *err)
+	       uint64_t revision, const struct wire_roots *roots, struct err *err)
 {
 	Hypeman__Gpu__V1__ListAllocationsResponse response =
 		HYPEMAN__GPU__V1__LIST_ALLOCATIONS_RESPONSE__INIT;
@@ -190,6 +230,7 @@ int list_reply(struct rpc_call *call, struct allocation *allocations, size_t cou
 	}
 	response.n_allocations = count;
 	response.allocations = messages;
+	response.revision = revision;
 	if (more && count) {
 		snprintf(token, sizeof(token), "%" PRIu64, allocations[count - 1].sequence);
 		response.next_page_token = token;
@@ -197,140 +238,31 @@ int list_reply(struct rpc_call *call, struct allocation *allocations, size_t cou
 	return reply(call, &response.base);
 }
 
-/* ---- The host ----------------------------------------------------------------------- */
-
-/* GetHost's messages; each array is owned. */
-struct wire_host {
-	Hypeman__Gpu__V1__GetHostResponse response;
-	Hypeman__Gpu__V1__GpuStatus status;
-	Hypeman__Gpu__V1__GpuProfile *profiles, **profile_pointers;
-	Hypeman__Gpu__V1__GpuDevice *devices, **device_pointers;
-	Hypeman__Gpu__V1__PhysicalGpu *gpus, **gpu_pointers;
-	struct pci_addr_text *addresses;
-};
-
-static void wire_host_done(struct wire_host *wire)
+/* Pointers into the ids, owned; NULL: out of memory. */
+static char **ids_to_wire(struct sync_ids *ids)
 {
-	free(wire->profiles);
-	free(wire->profile_pointers);
-	free(wire->devices);
-	free(wire->device_pointers);
-	free(wire->gpus);
-	free(wire->gpu_pointers);
-	free(wire->addresses);
+	char **wire = calloc(ids->count + 1, sizeof(*wire));
+
+	for (size_t i = 0; wire && i < ids->count; i++)
+		wire[i] = ids->ids[i].s;
+	return wire;
 }
 
-static int wire_host_init(struct wire_host *wire, const struct host_view *view)
+int sync_reply(struct rpc_call *call, struct sync_result *result, struct err *err)
 {
-	size_t profiles = view->profile_count + 1, gpus = view->gpu_count + 1;
+	Hypeman__Gpu__V1__SyncAllocationsResponse response =
+		HYPEMAN__GPU__V1__SYNC_ALLOCATIONS_RESPONSE__INIT;
+	scoped_free char **released = ids_to_wire(&result->released);
+	scoped_free char **in_use = ids_to_wire(&result->in_use);
+	scoped_free char **missing = ids_to_wire(&result->missing);
 
-	*wire = (struct wire_host){
-		.response = HYPEMAN__GPU__V1__GET_HOST_RESPONSE__INIT,
-		.status = HYPEMAN__GPU__V1__GPU_STATUS__INIT,
-		.profiles = calloc(profiles, sizeof(*wire->profiles)),
-		.profile_pointers = calloc(profiles, sizeof(*wire->profile_pointers)),
-		.devices = calloc(gpus, sizeof(*wire->devices)),
-		.device_pointers = calloc(gpus, sizeof(*wire->device_pointers)),
-		.gpus = calloc(gpus, sizeof(*wire->gpus)),
-		.gpu_pointers = calloc(gpus, sizeof(*wire->gpu_pointers)),
-		.addresses = calloc(gpus, sizeof(*wire->addresses)),
-	};
-	if (wire->profiles && wire->profile_pointers && wire->devices && wire->device_pointers &&
-	    wire->gpus && wire->gpu_pointers && wire->addresses)
-		return 0;
-	wire_host_done(wire);
-	return -ENOMEM;
-}
-
-static void profiles_to_wire(struct host_view *view, struct wire_host *wire)
-{
-	for (size_t i = 0; i < view->profile_count; i++) {
-		Hypeman__Gpu__V1__GpuProfile *profile = &wire->profiles[i];
-
-		hypeman__gpu__v1__gpu_profile__init(profile);
-		profile->name = view->profiles[i].name;
-		profile->framebuffer_mb = view->profiles[i].framebuffer_mb;
-		profile->available = view->profiles[i].available;
-		wire->profile_pointers[i] = profile;
-	}
-	wire->status.n_profiles = view->profile_count;
-	wire->status.profiles = wire->profile_pointers;
-}
-
-static void devices_to_wire(struct host_view *view, struct wire_host *wire)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < view->gpu_count; i++) {
-		Hypeman__Gpu__V1__GpuDevice *device = &wire->devices[count];
-
-		if (view->gpus[i].framework != FRAMEWORK_PASSTHROUGH || view->gpus[i].barred)
-			continue;
-		hypeman__gpu__v1__gpu_device__init(device);
-		device->name = view->gpus[i].name;
-		device->available = view->gpus[i].available;
-		wire->device_pointers[count++] = device;
-	}
-	wire->status.n_devices = count;
-	wire->status.devices = wire->device_pointers;
-}
-
-static Hypeman__Gpu__V1__PhysicalGpu__Framework framework_to_wire(enum framework framework)
-{
-	switch (framework) {
-	case FRAMEWORK_MDEV:
-		return HYPEMAN__GPU__V1__PHYSICAL_GPU__FRAMEWORK__FRAMEWORK_MDEV;
-	case FRAMEWORK_VENDOR_VFIO:
-		return HYPEMAN__GPU__V1__PHYSICAL_GPU__FRAMEWORK__FRAMEWORK_VENDOR_VFIO;
-	case FRAMEWORK_PASSTHROUGH:
-		return HYPEMAN__GPU__V1__PHYSICAL_GPU__FRAMEWORK__FRAMEWORK_PASSTHROUGH;
-	}
-	return HYPEMAN__GPU__V1__PHYSICAL_GPU__FRAMEWORK__FRAMEWORK_UNSPECIFIED;
-}
-
-static void gpus_to_wire(struct host_view *view, struct wire_host *wire)
-{
-	for (size_t i = 0; i < view->gpu_count; i++) {
-		Hypeman__Gpu__V1__PhysicalGpu *gpu = &wire->gpus[i];
-
-		hypeman__gpu__v1__physical_gpu__init(gpu);
-		wire->addresses[i] = pci_addr_text(view->gpus[i].address);
-		gpu->pci_address = wire->addresses[i].s;
-		gpu->name = view->gpus[i].name;
-		gpu->framework = framework_to_wire(view->gpus[i].framework);
-		gpu->numa_node = view->gpus[i].numa_node;
-		gpu->total_slots = view->gpus[i].total_slots;
-		gpu->used_slots = view->gpus[i].used_slots;
-		gpu->locked_framebuffer_mb = view->gpus[i].locked_framebuffer_mb;
-		gpu->reason = view->gpus[i].reason;
-		wire->gpu_pointers[i] = gpu;
-	}
-	wire->response.n_physical_gpus = view->gpu_count;
-	wire->response.physical_gpus = wire->gpu_pointers;
-}
-
-int host_reply(struct rpc_call *call, struct host_view *view, const struct wire_roots *roots,
-	       struct err *err)
-{
-	struct wire_host wire;
-	int r;
-
-	if (wire_host_init(&wire, view))
-		return err_sys(err, ENOMEM, "cannot describe the host");
-	wire.response.generation = view->generation;
-	wire.response.simulated = roots->simulated;
-	gpus_to_wire(view, &wire);
-	if (view->mode != HOST_MODE_NONE) {
-		profiles_to_wire(view, &wire);
-		devices_to_wire(view, &wire);
-		wire.status.mode = view->mode == HOST_MODE_VGPU
-					   ? HYPEMAN__GPU__V1__GPU_MODE__GPU_MODE_VGPU
-					   : HYPEMAN__GPU__V1__GPU_MODE__GPU_MODE_PASSTHROUGH;
-		wire.status.total_slots = view->total_slots;
-		wire.status.used_slots = view->used_slots;
-		wire.response.gpu = &wire.status;
-	}
-	r = reply(call, &wire.response.base);
-	wire_host_done(&wire);
-	return r;
+	if (!released || !in_use || !missing)
+		return err_sys(err, ENOMEM, "cannot tell what was released");
+	response.n_released_ids = result->released.count;
+	response.released_ids = released;
+	response.n_in_use_ids = result->in_use.count;
+	response.in_use_ids = in_use;
+	response.n_missing_ids = result->missing.count;
+	response.missing_ids = missing;
+	return reply(call, &response.base);
 }

@@ -9,6 +9,7 @@
 
 #include "allocator.h"
 #include "common/rpc/rpc.h"
+#include "sync.h"
 
 int create_request_from_wire(const ProtobufCMessage *message, const char *principal,
 			     struct create_request *ret, struct err *err);
@@ -17,18 +18,21 @@ int delete_request_from_wire(const ProtobufCMessage *message, char ret_id[OPS_UU
 int list_request_from_wire(const ProtobufCMessage *message, size_t *ret_max, uint64_t *ret_after,
 			   struct err *err);
 
+/* The ids are in *ret, which the caller ends with sync_request_done(). */
+int sync_request_from_wire(const ProtobufCMessage *message, const char *principal,
+			   struct sync_request *ret, struct err *err);
+
 /* Where the devices of this host are found. */
 struct wire_roots {
 	const char *sysfs, *dev;
 	bool simulated;
 };
 
-int host_reply(struct rpc_call *call, struct host_view *view, const struct wire_roots *roots,
-	       struct err *err);
 int create_reply(struct rpc_call *call, struct allocation *allocation,
 		 const struct wire_roots *roots);
 int delete_reply(struct rpc_call *call);
 int list_reply(struct rpc_call *call, struct allocation *allocations, size_t count, bool more,
-	       const struct wire_roots *roots, struct err *err);
+	       uint64_t revision, const struct wire_roots *roots, struct err *err);
+int sync_reply(struct rpc_call *call, struct sync_result *result, struct err *err);
 
 #endif

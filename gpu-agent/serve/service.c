@@ -5,6 +5,7 @@
 
 #include "common/log.h"
 #include "gpu_proto_descriptor_set.h"
+#include "host_wire.h"
 #include "hypeman/gpu/v1/gpu_service.pb-c.h"
 #include "peers.h"
 
@@ -16,6 +17,10 @@ static int delete_allocation(struct rpc_call *call, const ProtobufCMessage *requ
 			     struct err *err);
 static int list_allocations(struct rpc_call *call, const ProtobufCMessage *request, void *user,
 			    struct err *err);
+static int sync_allocations(struct rpc_call *call, const ProtobufCMessage *request, void *user,
+			    struct err *err);
+static int watch_host(struct rpc_call *call, const ProtobufCMessage *request, void *user,
+		      struct err *err);
 
 _Static_assert(sizeof(((struct rpc_peer *)NULL)->name) <= ALLOCATION_PRINCIPAL_MAX,
 	       "a peer's name is its principal");
@@ -30,6 +35,8 @@ static const struct rpc_method methods[] = {
 	{ "CreateAllocation", ROLE_ALLOCATOR | ROLE_ADMIN, create_allocation, RPC_LONG },
 	{ "DeleteAllocation", ROLE_ALLOCATOR | ROLE_ADMIN, delete_allocation, RPC_LONG },
 	{ "ListAllocations", ROLE_ALLOCATOR | ROLE_ADMIN, list_allocations, 0 },
+	{ "SyncAllocations", ROLE_ALLOCATOR | ROLE_ADMIN, sync_allocations, RPC_LONG },
+	{ "WatchHost", ROLE_READER | ROLE_ADMIN, watch_host, RPC_LONG },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -100,15 +107,69 @@ static int list_allocations(struct rpc_call *call, const ProtobufCMessage *reque
 {
 	struct gpu_service *service = user;
 	scoped_free struct allocation *allocations = NULL;
-	uint64_t after;
+	uint64_t after, revision;
 	size_t max;
 	bool more;
 	int count;
 
-	if (list_request_from_wire(request, &max, &after, err))
+	if (list_request_from_wire(request, &max, &after, err) ||
+	    sync_revision(service->agent, &revision, err))
 		return refuse(call, "ListAllocations", err);
 	count = allocator_list(service->agent, scope_of(call), after, max, &allocations, &more);
 	if (count < 0)
 		return err_sys(err, count, "cannot list the allocations");
-	return list_reply(call, allocations, (size_t)count, more, &service->roots, err);
+	return list_reply(call, allocations, (size_t)count, more, revision, &service->roots, err);
+}
+
+static int sync_allocations(struct rpc_call *call, const ProtobufCMessage *request, void *user,
+			    struct err *err)
+{
+	struct gpu_service *service = user;
+	scoped(sync_request_done) struct sync_request claim = { 0 };
+	scoped(sync_result_done) struct sync_result result = { 0 };
+
+	if (sync_request_from_wire(request, rpc_call_peer(call)->name, &claim, err) ||
+	    sync_run(service->agent, &claim, &result, err))
+		return refuse(call, "SyncAllocations", err);
+	return sync_reply(call, &result, err);
+}
+
+static void wake_watch(void *call)
+{
+	rpc_call_wake(call);
+}
+
+/* A send waits for the reader, so one that is slow gets fewer states, and the latest of all. */
+static int send_changes(struct rpc_call *call, struct gpu_service *service, struct err *err)
+{
+	uint64_t sent = 0;
+	bool first = true;
+
+	do {
+		scoped(host_view_unref) struct host_view *view = NULL;
+
+		if (agent_get_view(service->agent, &view, err))
+			return -1;
+		if (!first && view->generation == sent)
+			continue;
+		if (host_send(call, view, &service->roots, err))
+			return -1;
+		sent = view->generation;
+		first = false;
+	} while (!rpc_call_wait_cancelled(call, -1));
+	return err_set(err, ERR_UNAVAILABLE, "the agent is stopping, watch again");
+}
+
+static int watch_host(struct rpc_call *call, const ProtobufCMessage *request, void *user,
+		      struct err *err)
+{
+	struct gpu_service *service = user;
+	struct watcher watcher = { .wake = wake_watch, .user = call };
+	int r;
+
+	(void)request;
+	agent_add_watcher(service->agent, &watcher);
+	r = send_changes(call, service, err);
+	agent_remove_watcher(service->agent, &watcher);
+	return r;
 }

@@ -19,11 +19,13 @@ SERVE_UID = 64101
 READER_UID = 64102
 OTHER_UID = 64103
 STRANGER_UID = 64104
+ADMIN_UID = 64105
 FIRST_GID, LAST_GID = 200000, 265535
 PEERS = [
     "tester:0:reader+allocator",
     f"watcher:{READER_UID}:reader",
     f"other:{OTHER_UID}:reader+allocator",
+    f"boss:{ADMIN_UID}:admin",
 ]
 PROTOS = [
     "hypeman/gpu/v1/gpu_service.proto",
@@ -115,6 +117,18 @@ class Client:
 
     def allocations(self):
         return list(self.list().allocations)
+
+    def sync(self, revision, allocation_ids=(), knows_nothing=False):
+        return self.call("SyncAllocations", self.pb.SyncAllocationsRequest(
+            revision=revision, allocation_ids=allocation_ids, knows_nothing=knows_nothing))
+
+    def watch(self, timeout=None):
+        """An iterator of GetHostResponse with cancel()."""
+        stub = self.channel.unary_stream(
+            f"/{SERVICE}/WatchHost",
+            request_serializer=self.pb.WatchHostRequest.SerializeToString,
+            response_deserializer=lambda data: self.pb.WatchHostResponse.FromString(data).host)
+        return stub(self.pb.WatchHostRequest(), timeout=timeout)
 
     def close(self):
         self.channel.close()
@@ -213,7 +227,7 @@ class Host:
         if line.strip() != b"ready":
             raise RuntimeError(f"simhost said {line!r}")
 
-    def start_agent(self, vendors=()):
+    def start_agent(self, vendors=(), peers=PEERS, extra=()):
         command = [self.path("bin/gpu-agent"), "--socket", self.socket,
                    "--state-dir", self.path("state"), "--journal-dir", self.path("journal"),
                    "--sysfs-root", os.path.join(self.mount, "sys"),
@@ -221,7 +235,8 @@ class Host:
                    "--serve-user", f"{SERVE_UID}:{SERVE_UID}",
                    "--grant-gids", f"{FIRST_GID}-{LAST_GID}",
                    "--rescan-seconds", str(self.rescan_seconds)]
-        for peer in PEERS:
+        command += extra
+        for peer in peers:
             command += ["--peer", peer]
         for vendor in vendors:
             command += ["--device-vendor", vendor]

@@ -123,6 +123,55 @@ static void lists_check_size_and_token(void **state)
 	}
 }
 
+static void claims_check_ids_and_intent(void **state)
+{
+	static const struct {
+		size_t count;
+		const char *id;
+		bool knows_nothing;
+		const char *field; /* NULL: fine */
+	} cases[] = {
+		{ 1, REQUEST_ID, false, NULL },
+		{ 0, NULL, true, NULL },
+		{ 4096, REQUEST_ID, false, NULL },
+		{ 0, NULL, false, "knows_nothing" },
+		{ 1, REQUEST_ID, true, "knows_nothing" },
+		{ 1, "17", false, "allocation_ids" },
+		{ 4097, REQUEST_ID, false, "allocation_ids" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		Hypeman__Gpu__V1__SyncAllocationsRequest wire =
+			HYPEMAN__GPU__V1__SYNC_ALLOCATIONS_REQUEST__INIT;
+		scoped(sync_request_done) struct sync_request request = { 0 };
+		char id[64] = "", *ids[4097];
+		struct err err;
+		int r;
+
+		if (cases[i].id)
+			strcpy(id, cases[i].id);
+		for (size_t k = 0; k < cases[i].count; k++)
+			ids[k] = id;
+		wire.revision = 17;
+		wire.n_allocation_ids = cases[i].count;
+		wire.allocation_ids = ids;
+		wire.knows_nothing = cases[i].knows_nothing;
+		r = sync_request_from_wire(&wire.base, "instance-svc", &request, &err);
+		assert_int_equal(r, cases[i].field ? -1 : 0);
+		if (cases[i].field) {
+			assert_string_equal(err.field, cases[i].field);
+			continue;
+		}
+		assert_int_equal(request.revision, 17);
+		assert_int_equal(request.claimed_count, cases[i].count);
+		assert_string_equal(request.principal, "instance-svc");
+		if (cases[i].count)
+			assert_string_equal(request.claimed[cases[i].count - 1].s,
+					    "aa618089-8b16-4d01-a136-25a0f3c73123");
+	}
+}
+
 static void peers_are_read(void **state)
 {
 	struct rpc_peer peer;
@@ -171,6 +220,7 @@ int main(void)
 		cmocka_unit_test(a_good_create_becomes_values),
 		cmocka_unit_test(bad_creates_name_the_field),
 		cmocka_unit_test(lists_check_size_and_token),
+		cmocka_unit_test(claims_check_ids_and_intent),
 		cmocka_unit_test(peers_are_read),
 		cmocka_unit_test(bad_peers_are_refused),
 	};
