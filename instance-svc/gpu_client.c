@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,6 +128,14 @@ static int lease_from_wire(const Hypeman__Gpu__V1__Allocation *wire, const char 
 /* The request's texts are only read; protobuf-c has no const for them. */
 #define TEXT(text) ((char *)(uintptr_t)(text))
 
+/* The agent names its own field; our caller knows it by ours. */
+static int refuse_reservation(struct err *err)
+{
+	if (strcmp(err->field, "vgpu.profile") == 0)
+		snprintf(err->field, sizeof(err->field), "instance.gpu.profile");
+	return -1;
+}
+
 int gpu_client_reserve(struct gpu_client *client, const char *request_id, const char *owner,
 		       const char *profile, gid_t gid, struct gpu_lease *ret, struct err *err)
 {
@@ -142,7 +151,7 @@ int gpu_client_reserve(struct gpu_client *client, const char *request_id, const 
 	request.vgpu = &vgpu;
 	request.grant_gid = gid;
 	if (call(client, CREATE_ALLOCATION, &request.base, &answer, err) < 0)
-		return -1;
+		return refuse_reservation(err);
 	r = lease_from_wire(
 		((const Hypeman__Gpu__V1__CreateAllocationResponse *)answer)->allocation,
 		request_id, ret, err);
