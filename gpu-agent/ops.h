@@ -221,7 +221,7 @@ struct op_vendor_type {
 
 enum op_member_role {
 	OP_MEMBER_MOVES = 1,	/* a function of the GPU's slot: bound with it */
-	OP_MEMBER_HARMLESS = 2, /* a bridge, or an endpoint without a host driver */
+	OP_MEMBER_HARMLESS = 2, /* a bridge, or an endpoint without a driver */
 	OP_MEMBER_IN_THE_WAY = 3,
 };
 

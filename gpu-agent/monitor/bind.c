@@ -79,16 +79,19 @@ static int check_drivers(struct job *job, const struct plan *plan)
 	return 0;
 }
 
-/* 3. Whether anybody uses it: through VFIO, if some of the group is bound, or its host driver. */
+/* 3. Whether anybody uses it: through VFIO, if an administrator bound it, or its host driver. */
 static int check_unused(struct job *job, const struct plan *plan)
 {
 	struct device device = { .iommu_group = plan->iommu_group };
-	int held;
+	bool is_bound = false;
+	int held = -1;
 
-	strcpy(device.path, PCI_STR(plan->gpu));
+	for (size_t i = 0; i < plan->member_count; i++)
+		is_bound |= pci_is_vfio_driver(plan->members[i].driver);
+	snprintf(device.path, sizeof(device.path), "%s", PCI_STR(plan->gpu));
 	snprintf(device.text, sizeof(device.text), "GPU %s", device.path);
 	snprintf(device.tag, sizeof(device.tag), "/%s", device.path);
-	if (claim_take(job, &device, &held) < 0)
+	if (is_bound && claim_take(job, &device, &held) < 0)
 		return -1;
 	if (held >= 0)
 		close(held);

@@ -43,9 +43,10 @@ static bool is_same_slot(struct pci_addr a, struct pci_addr b)
 	return a.domain == b.domain && a.bus == b.bus && a.slot == b.slot;
 }
 
+/* One that VFIO has is somebody else's, who needs the group as much as we do. */
 static bool is_idle(const char *driver)
 {
-	return driver[0] == '\0' || strcmp(driver, "pci-stub") == 0 || pci_is_vfio_driver(driver);
+	return driver[0] == '\0' || strcmp(driver, "pci-stub") == 0;
 }
 
 static enum op_member_role role_of(const struct policy *policy,

@@ -4,7 +4,7 @@
  * something forbids it. Reading only; who uses the GPU is another question (gpu_holders.h).
  *
  * A guest that has one device of an IOMMU group has them all. So the GPU's group must hold
- * nothing but functions of its own slot, bridges, and endpoints that no host driver has; and
+ * nothing but functions of its own slot, bridges, and endpoints that no driver has; and
  * never another GPU, which would come along unasked.
  */
 

@@ -107,6 +107,16 @@ static void an_endpoint_without_a_driver_is_not_in_the_way(void **state)
 	assert_int_equal(refusal(*state), OP_REASON_NONE);
 }
 
+static void what_others_have_through_vfio_is_in_the_way(void **state)
+{
+	struct policy lenient = policy;
+
+	lenient.allow_bound = true;
+	add_gpu(*state);
+	add(*state, NIC, "0x8086\n", "0x020000\n", "vfio-pci");
+	assert_int_equal(refusal_with(*state, &lenient), OP_REASON_GROUP);
+}
+
 static void another_gpu_never_comes_along(void **state)
 {
 	add_gpu(*state);
@@ -417,6 +427,7 @@ int main(void)
 		TEST(a_gpu_with_its_audio_and_bridges_can_be_bound),
 		TEST(what_shares_the_group_from_another_slot_is_in_the_way),
 		TEST(an_endpoint_without_a_driver_is_not_in_the_way),
+		TEST(what_others_have_through_vfio_is_in_the_way),
 		TEST(another_gpu_never_comes_along),
 		TEST(without_an_iommu_there_is_no_group),
 		TEST(the_boot_display_needs_leave),
