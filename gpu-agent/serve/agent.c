@@ -295,7 +295,7 @@ void lease_end_locked(struct agent *agent, struct lease *lease)
 
 /* ---- Changes ---------------------------------------------------------------------- */
 
-static void keep_change(struct agent *agent, bool created, const struct op_mdev *mdev)
+static void keep_change(struct agent *agent, bool created, const struct op_mdev *vgpu)
 {
 	struct change *changes =
 		realloc(agent->changes, (agent->change_count + 1) * sizeof(*changes));
@@ -307,18 +307,18 @@ static void keep_change(struct agent *agent, bool created, const struct op_mdev 
 	agent->changes = changes;
 	changes[agent->change_count++] = (struct change){
 		.created = created,
-		.mdev = *mdev,
+		.vgpu = *vgpu,
 	};
 }
 
-void agent_record_change_locked(struct agent *agent, bool created, const struct op_mdev *mdev)
+void agent_record_change_locked(struct agent *agent, bool created, const struct op_mdev *vgpu)
 {
 	if (agent->scanning)
-		keep_change(agent, created, mdev);
+		keep_change(agent, created, vgpu);
 	if (!created)
-		inventory_remove_mdev(agent->inventory, mdev->uuid);
-	else if (inventory_add_mdev(agent->inventory, mdev, &agent->catalogue))
-		log_error("out of memory: mdev %s is shown after the next scan", mdev->uuid);
+		inventory_remove_vgpu(agent->inventory, vgpu->uuid);
+	else if (inventory_add_vgpu(agent->inventory, vgpu, &agent->catalogue))
+		log_error("out of memory: vGPU %s is shown after the next scan", vgpu->uuid);
 	agent_touch_locked(agent);
 	(void)agent_request_scan_locked(agent, RESCAN_DELAY_MS);
 }

@@ -58,7 +58,7 @@ struct lease {
 /* A device that we created or removed while a scan was running, which may have missed it. */
 struct change {
 	bool created;
-	struct op_mdev mdev;
+	struct op_mdev vgpu;
 };
 
 /* A slot on which creates failed one after another. */
@@ -150,7 +150,7 @@ void lease_end_locked(struct agent *agent, struct lease *lease);
 bool agent_wait_locked(struct agent *agent, int64_t deadline_ms);
 
 /* Our own change, into the inventory and into what a running scan will publish. */
-void agent_record_change_locked(struct agent *agent, bool created, const struct op_mdev *mdev);
+void agent_record_change_locked(struct agent *agent, bool created, const struct op_mdev *vgpu);
 
 /* Three failures in a row, and the slot is not used again until the agent restarts. */
 void agent_judge_slot_locked(struct agent *agent, struct pci_addr slot, bool failed);

@@ -28,15 +28,22 @@ enum allocation_state {
 	ALLOCATION_UNDONE = 5, /* never became ready; its request_id is free again */
 };
 
+/* What it is to the kernel. The numbers are in the database. */
+enum allocation_kind {
+	ALLOCATION_MDEV = 1,
+	ALLOCATION_VENDOR = 2, /* a type of a virtual function, which has no UUID */
+};
+
 struct allocation {
 	uint64_t sequence;	/* order of creation, never used twice */
 	char id[OPS_UUID_SIZE]; /* also the mdev's UUID */
+	enum allocation_kind kind;
 	char request_id[OPS_UUID_SIZE];
 	char principal[ALLOCATION_PRINCIPAL_MAX];
 	char owner[ALLOCATION_OWNER_MAX];
 	enum allocation_state state;
 	char profile[OPS_NAME_MAX]; /* short form */
-	char type[OPS_TYPE_MAX];
+	char type[OPS_TYPE_MAX];    /* a directory name, or a vendor's id in decimal */
 	int32_t framebuffer_mb; /* OPS_UNKNOWN */
 	struct pci_addr slot, gpu;
 	int32_t numa_node;    /* -1 */

@@ -100,6 +100,9 @@ static void fill_allocation(struct agent *agent, const struct create_request *re
 
 	*allocation = (struct allocation){
 		.sequence = ++agent->last_sequence,
+		.kind = inventory->gpus[placement->gpu].framework == FRAMEWORK_VENDOR_VFIO
+				? ALLOCATION_VENDOR
+				: ALLOCATION_MDEV,
 		.state = ALLOCATION_CREATING,
 		.framebuffer_mb = inventory->profiles[placement->offer->profile].framebuffer_mb,
 		.slot = slot->address,

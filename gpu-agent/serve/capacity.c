@@ -19,18 +19,18 @@ static void add_vgpu(struct gpu_load *load, int32_t framebuffer_mb)
 	load->live++;
 }
 
-static void add_mdevs(struct capacity *capacity)
+static void add_vgpus(struct capacity *capacity)
 {
 	const struct inventory *inventory = capacity->inventory;
 
-	for (size_t i = 0; i < inventory->mdev_count; i++) {
-		const struct inventory_mdev *mdev = &inventory->mdevs[i];
+	for (size_t i = 0; i < inventory->vgpu_count; i++) {
+		const struct inventory_vgpu *vgpu = &inventory->vgpus[i];
 		int32_t framebuffer_mb = OPS_UNKNOWN;
 
-		if (mdev->profile != INVENTORY_NONE)
-			framebuffer_mb = inventory->profiles[mdev->profile].framebuffer_mb;
-		capacity->slots[mdev->slot] = SLOT_USED;
-		add_vgpu(&capacity->loads[inventory->slots[mdev->slot].gpu], framebuffer_mb);
+		if (vgpu->profile != INVENTORY_NONE)
+			framebuffer_mb = inventory->profiles[vgpu->profile].framebuffer_mb;
+		capacity->slots[vgpu->slot] = SLOT_USED;
+		add_vgpu(&capacity->loads[inventory->slots[vgpu->slot].gpu], framebuffer_mb);
 	}
 }
 
@@ -47,7 +47,7 @@ static void add_claims(struct capacity *capacity, const struct capacity_input *i
 			continue;
 		load = &capacity->loads[inventory->slots[slot].gpu];
 		load->suspect |= claim->suspect;
-		if (inventory_find_mdev(inventory, claim->uuid))
+		if (inventory_find_vgpu(inventory, claim->uuid))
 			continue;
 		capacity->slots[slot] = SLOT_USED;
 		add_vgpu(load, claim->framebuffer_mb);
@@ -155,7 +155,7 @@ int capacity_init(struct capacity *capacity, const struct capacity_input *input)
 		capacity_done(capacity);
 		return -ENOMEM;
 	}
-	add_mdevs(capacity);
+	add_vgpus(capacity);
 	add_claims(capacity, input);
 	add_troubled(capacity, input);
 	count_slots(capacity);
@@ -378,13 +378,26 @@ static bool has_known_budget(const struct capacity *capacity, size_t gpu)
 	return g->slot_count && capacity->inventory->slots[g->first_slot].shared && !g->stale;
 }
 
+/* All functions of a GPU offer the same types. */
+static bool has_unknown_maximum(const struct capacity *capacity, size_t gpu)
+{
+	const struct inventory *inventory = capacity->inventory;
+	const struct inventory_gpu *g = &inventory->gpus[gpu];
+	const struct inventory_slot *first = &inventory->slots[g->first_slot];
+
+	if (g->slot_count == 0 || first->shared)
+		return false;
+	for (size_t i = 0; i < first->offer_count; i++)
+		if (inventory->offers[first->first_offer + i].max_instance == OPS_UNKNOWN)
+			return true;
+	return false;
+}
+
 struct capacity_text capacity_gpu_text(const struct capacity *capacity, size_t gpu)
 {
 	const struct inventory_gpu *g = &capacity->inventory->gpus[gpu];
 	const struct gpu_load *load = &capacity->loads[gpu];
 
-	if (g->framework == FRAMEWORK_VENDOR_VFIO)
-		return text("vendor VFIO functions are not managed yet: nothing is offered");
 	if (g->barred)
 		return barred_text(g);
 	if (g->framework == FRAMEWORK_PASSTHROUGH)
@@ -396,6 +409,9 @@ struct capacity_text capacity_gpu_text(const struct capacity *capacity, size_t g
 		return text("carries a vGPU of unknown size: figures are lower bounds");
 	if (g->incomplete)
 		return text("part of its files could not be read: figures are lower bounds");
+	if (has_unknown_maximum(capacity, gpu))
+		return text(
+			"the maximum of some of its types is not known: their figures are lower bounds");
 	if (load->shunned)
 		return text("%s is not used: %s", PCI_STR(load->shunned->slot),
 			    load->shunned->reason);

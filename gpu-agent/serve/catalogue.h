@@ -48,4 +48,10 @@ int catalogue_put(struct catalogue *catalogue, const struct catalogue_type *type
 
 void catalogue_done(struct catalogue *catalogue);
 
+/* For scoped(catalogue_done) struct catalogue catalogue = { 0 }; */
+static inline void catalogue_done_scoped(struct catalogue *catalogue)
+{
+	catalogue_done(catalogue);
+}
+
 #endif

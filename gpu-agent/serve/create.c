@@ -19,7 +19,7 @@ static enum create_step leave_unsettled(struct agent *agent, struct lease *lease
 					const struct outcome *outcome, struct err *err)
 {
 	err_set(err, ERR_DEVICE_NOT_RESPONDING,
-		"creating a %s on %s: %s; the slot is set aside until a scan tells what became of mdev %s",
+		"creating a %s on %s: %s; the slot is set aside until a scan tells what became of vGPU %s",
 		lease->allocation.profile, PCI_STR(lease->allocation.slot), outcome->result.message,
 		lease->allocation.id);
 	pthread_mutex_lock(&agent->lock);
@@ -57,14 +57,42 @@ static enum create_step forget_create(struct agent *agent, struct lease *lease,
 	return CREATE_FAILED;
 }
 
-static const struct op_mdev *created_mdev(const struct outcome *outcome,
-					  const struct allocation *allocation)
+/* Whether the worker described the device that it made; its group, if it has one of its own. */
+static bool find_created(const struct outcome *outcome, const struct allocation *allocation,
+			 uint32_t *ret_group)
 {
-	for (size_t i = 0; i < outcome->record_count; i++)
-		if (outcome->records[i].kind == OP_RECORD_MDEV &&
-		    strcmp(outcome->records[i].mdev.uuid, allocation->id) == 0)
-			return &outcome->records[i].mdev;
-	return NULL;
+	for (size_t i = 0; i < outcome->record_count; i++) {
+		const struct op_record *record = &outcome->records[i];
+
+		if (record->kind == OP_RECORD_MDEV &&
+		    strcmp(record->mdev.uuid, allocation->id) == 0) {
+			*ret_group = record->mdev.iommu_group;
+			return true;
+		}
+		if (record->kind == OP_RECORD_VENDOR_VF &&
+		    strcmp(record->vendor_vf.uuid, allocation->id) == 0) {
+			*ret_group = OPS_NO_GROUP;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A vendor's vGPU is in the group of its virtual function. */
+static void keep_created(struct agent *agent, struct lease *lease, uint32_t group)
+{
+	struct op_mdev vgpu;
+	size_t slot;
+
+	pthread_mutex_lock(&agent->lock);
+	slot = inventory_find_slot(agent->inventory, lease->allocation.slot);
+	if (lease->allocation.kind == ALLOCATION_VENDOR && slot != INVENTORY_NONE)
+		group = agent->inventory->slots[slot].iommu_group;
+	lease->allocation.iommu_group = group;
+	vgpu = operation_vgpu(&lease->allocation);
+	agent_record_change_locked(agent, true, &vgpu);
+	agent_judge_slot_locked(agent, lease->allocation.slot, false);
+	pthread_mutex_unlock(&agent->lock);
 }
 
 static enum create_step undo_create(struct agent *agent, struct lease *take_lease)
@@ -79,9 +107,10 @@ static enum create_step create_device(struct agent *agent, struct lease *lease, 
 				      struct err *err)
 {
 	scoped(outcome_done) struct outcome outcome = { 0 };
-	const struct op_mdev *mdev;
+	uint32_t group;
 
-	operation_run(agent, OP_CREATE_MDEV, &lease->allocation, deadline_ms, &outcome);
+	operation_run(agent, operation_to_create(&lease->allocation), &lease->allocation,
+		      deadline_ms, &outcome);
 	if (outcome.kind == OUTCOME_UNKNOWN)
 		return leave_unsettled(agent, lease, &outcome, err);
 	if (outcome.kind == OUTCOME_ANSWERED && outcome.result.status == OP_UNVERIFIED) {
@@ -92,17 +121,12 @@ static enum create_step create_device(struct agent *agent, struct lease *lease, 
 	}
 	if (outcome.kind != OUTCOME_ANSWERED || outcome.result.status != OP_OK)
 		return forget_create(agent, lease, &outcome, err);
-	mdev = created_mdev(&outcome, &lease->allocation);
-	if (!mdev) {
-		err_set(err, ERR_INTERNAL, "the worker created mdev %s but did not describe it",
+	if (!find_created(&outcome, &lease->allocation, &group)) {
+		err_set(err, ERR_INTERNAL, "the worker created vGPU %s but did not describe it",
 			lease->allocation.id);
 		return undo_create(agent, lease);
 	}
-	pthread_mutex_lock(&agent->lock);
-	lease->allocation.iommu_group = mdev->iommu_group;
-	agent_record_change_locked(agent, true, mdev);
-	agent_judge_slot_locked(agent, lease->allocation.slot, false);
-	pthread_mutex_unlock(&agent->lock);
+	keep_created(agent, lease, group);
 	return CREATE_DONE;
 }
 

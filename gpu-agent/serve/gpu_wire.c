@@ -167,7 +167,8 @@ static void allocation_to_wire(struct allocation *allocation, const struct wire_
 	ret->message.profile = allocation->profile;
 	if (allocation->framebuffer_mb > 0)
 		ret->message.framebuffer_mb = (uint32_t)allocation->framebuffer_mb;
-	ret->message.mdev_uuid = allocation->id;
+	if (allocation->kind == ALLOCATION_MDEV)
+		ret->message.mdev_uuid = allocation->id;
 	ret->message.pci_address = ret->slot.s;
 	ret->message.gpu_pci_address = ret->gpu.s;
 	ret->message.numa_node = allocation->numa_node;
@@ -179,8 +180,12 @@ static void allocation_to_wire(struct allocation *allocation, const struct wire_
 		return; /* no device yet, so no paths to it */
 	snprintf(ret->device_node, sizeof(ret->device_node), "%s/vfio/%" PRIu32, roots->dev,
 		 allocation->iommu_group);
-	snprintf(ret->sysfs_path, sizeof(ret->sysfs_path), "%s/bus/mdev/devices/%s", roots->sysfs,
-		 allocation->id);
+	if (allocation->kind == ALLOCATION_MDEV)
+		snprintf(ret->sysfs_path, sizeof(ret->sysfs_path), "%s/bus/mdev/devices/%s",
+			 roots->sysfs, allocation->id);
+	else
+		snprintf(ret->sysfs_path, sizeof(ret->sysfs_path), "%s/bus/pci/devices/%s",
+			 roots->sysfs, ret->slot.s);
 	ret->message.iommu_group = allocation->iommu_group;
 	ret->message.device_node = ret->device_node;
 	ret->message.sysfs_path = ret->sysfs_path;

@@ -31,7 +31,7 @@ void inventory_free(struct inventory *inventory)
 	free(inventory->slots);
 	free(inventory->offers);
 	free(inventory->profiles);
-	free(inventory->mdevs);
+	free(inventory->vgpus);
 	free(inventory->unreadable);
 	free(inventory);
 }
@@ -40,8 +40,8 @@ void inventory_free(struct inventory *inventory)
 
 static bool gpu_is_empty(const struct inventory *inventory, size_t gpu)
 {
-	for (size_t i = 0; i < inventory->mdev_count; i++)
-		if (inventory->slots[inventory->mdevs[i].slot].gpu == gpu)
+	for (size_t i = 0; i < inventory->vgpu_count; i++)
+		if (inventory->slots[inventory->vgpus[i].slot].gpu == gpu)
 			return false;
 	return true;
 }
@@ -62,10 +62,12 @@ int inventory_teach(const struct inventory *inventory, struct catalogue *catalog
 			struct catalogue_type type = {
 				.board = inventory->gpus[slot->gpu].board,
 				.framebuffer_mb = profile->framebuffer_mb,
-				.max_instance = offer->max_instance,
+				.max_instance = OPS_UNKNOWN,
 			};
 			int r;
 
+			if (inventory->gpus[slot->gpu].framework == FRAMEWORK_MDEV)
+				type.max_instance = offer->max_instance; /* the driver's word */
 			memcpy(type.name, profile->name, sizeof(type.name));
 			strcpy(type.id, profile_type_id(offer->type));
 			r = catalogue_put(catalogue, &type, authoritative);
@@ -77,24 +79,24 @@ int inventory_teach(const struct inventory *inventory, struct catalogue *catalog
 	return changes;
 }
 
-int inventory_add_mdev(struct inventory *inventory, const struct op_mdev *mdev,
+int inventory_add_vgpu(struct inventory *inventory, const struct op_mdev *vgpu,
 		       const struct catalogue *catalogue)
 {
-	inventory_mark_stale(inventory, mdev->parent);
-	if (inventory_find_mdev(inventory, mdev->uuid))
+	inventory_mark_stale(inventory, vgpu->parent);
+	if (inventory_find_vgpu(inventory, vgpu->uuid))
 		return 0;
-	return inventory_fill_mdev(inventory, mdev, catalogue);
+	return inventory_fill_vgpu(inventory, vgpu, catalogue);
 }
 
-void inventory_remove_mdev(struct inventory *inventory, const char *uuid)
+void inventory_remove_vgpu(struct inventory *inventory, const char *uuid)
 {
-	for (size_t i = 0; i < inventory->mdev_count; i++) {
-		struct inventory_mdev *mdev = &inventory->mdevs[i];
+	for (size_t i = 0; i < inventory->vgpu_count; i++) {
+		struct inventory_vgpu *vgpu = &inventory->vgpus[i];
 
-		if (strcmp(mdev->uuid, uuid) != 0)
+		if (strcmp(vgpu->uuid, uuid) != 0)
 			continue;
-		inventory->gpus[inventory->slots[mdev->slot].gpu].stale = true;
-		*mdev = inventory->mdevs[--inventory->mdev_count];
+		inventory->gpus[inventory->slots[vgpu->slot].gpu].stale = true;
+		*vgpu = inventory->vgpus[--inventory->vgpu_count];
 		return;
 	}
 }
@@ -107,21 +109,21 @@ void inventory_mark_stale(struct inventory *inventory, struct pci_addr slot_addr
 		inventory->gpus[inventory->slots[slot].gpu].stale = true;
 }
 
-const struct inventory_mdev *inventory_find_mdev(const struct inventory *inventory,
+const struct inventory_vgpu *inventory_find_vgpu(const struct inventory *inventory,
 						 const char *uuid)
 {
-	for (size_t i = 0; i < inventory->mdev_count; i++)
-		if (strcmp(inventory->mdevs[i].uuid, uuid) == 0)
-			return &inventory->mdevs[i];
+	for (size_t i = 0; i < inventory->vgpu_count; i++)
+		if (strcmp(inventory->vgpus[i].uuid, uuid) == 0)
+			return &inventory->vgpus[i];
 	return NULL;
 }
 
 enum presence inventory_presence(const struct inventory *inventory, const char *uuid,
 				 struct pci_addr slot_address)
 {
-	const struct inventory_mdev *mdev = inventory_find_mdev(inventory, uuid);
+	const struct inventory_vgpu *vgpu = inventory_find_vgpu(inventory, uuid);
 
-	if (mdev && same_address(inventory->slots[mdev->slot].address, slot_address))
+	if (vgpu && same_address(inventory->slots[vgpu->slot].address, slot_address))
 		return PRESENCE_PRESENT;
 	for (size_t i = 0; i < inventory->unreadable_count; i++)
 		if (same_address(inventory->unreadable[i], slot_address))
@@ -175,7 +177,7 @@ bool inventory_equal(const struct inventory *a, const struct inventory *b)
 			   sizeof(*a->offers)) &&
 	       array_equal(a->profiles, a->profile_count, b->profiles, b->profile_count,
 			   sizeof(*a->profiles)) &&
-	       array_equal(a->mdevs, a->mdev_count, b->mdevs, b->mdev_count, sizeof(*a->mdevs)) &&
+	       array_equal(a->vgpus, a->vgpu_count, b->vgpus, b->vgpu_count, sizeof(*a->vgpus)) &&
 	       array_equal(a->unreadable, a->unreadable_count, b->unreadable, b->unreadable_count,
 			   sizeof(*a->unreadable));
 }

@@ -7,6 +7,11 @@
  * types; types with the same name are one profile. What a scan could not read is marked
  * unknown or incomplete and is never taken for zero.
  *
+ * A function of the vendor VFIO framework lists the types that fit now, nothing else. It
+ * offers all types that are known of its board: with available_instances of 1 those that it
+ * lists, with 0 the others. Its vGPU is described as a struct op_mdev whose type is the id in
+ * decimal, and whose uuid is the allocation's, or empty if root did not make it.
+ *
  * Indices (gpu, slot, profile) hold within one inventory; addresses and UUIDs hold always.
  */
 
@@ -47,13 +52,14 @@ struct inventory_slot {
 	struct pci_addr address;
 	size_t gpu;
 	size_t first_offer, offer_count;
-	int32_t numa_node; /* -1 */
-	bool shared;	   /* no virtual function: available_instances is a budget */
-	bool incomplete;   /* a read failed: what is on it is not known, nothing is offered */
+	int32_t numa_node;    /* -1 */
+	uint32_t iommu_group; /* OPS_NO_GROUP; an mdev on it has one of its own */
+	bool shared;	      /* no virtual function: available_instances is a budget */
+	bool incomplete;      /* a read failed: what is on it is not known, nothing is offered */
 };
 
 struct inventory_offer {
-	char type[OPS_TYPE_MAX]; /* the directory name to create it by */
+	char type[OPS_TYPE_MAX]; /* to create it by: a directory name, or a vendor's id */
 	size_t profile;
 	int32_t max_instance; /* per physical GPU; OPS_UNKNOWN */
 	int32_t available;    /* available_instances; OPS_UNKNOWN */
@@ -64,8 +70,8 @@ struct inventory_profile {
 	int32_t framebuffer_mb;	 /* OPS_UNKNOWN */
 };
 
-struct inventory_mdev {
-	char uuid[OPS_UUID_SIZE];
+struct inventory_vgpu {
+	char uuid[OPS_UUID_SIZE]; /* empty: a vendor's, and not ours */
 	size_t slot;
 	size_t profile; /* INVENTORY_NONE: of a type that nobody knows */
 	uint32_t iommu_group;
@@ -82,8 +88,8 @@ struct inventory {
 	size_t offer_count;
 	struct inventory_profile *profiles;
 	size_t profile_count;
-	struct inventory_mdev *mdevs;
-	size_t mdev_count;
+	struct inventory_vgpu *vgpus;
+	size_t vgpu_count;
 	struct pci_addr *unreadable; /* functions of which a read failed */
 	size_t unreadable_count;
 };
@@ -114,13 +120,13 @@ int inventory_teach(const struct inventory *inventory, struct catalogue *catalog
  * on. Adding one that is there, or removing one that is not, is fine. 0 or -ENOMEM; a
  * device whose parent is not in the inventory is ignored.
  */
-int inventory_add_mdev(struct inventory *inventory, const struct op_mdev *mdev,
+int inventory_add_vgpu(struct inventory *inventory, const struct op_mdev *vgpu,
 		       const struct catalogue *catalogue);
-void inventory_remove_mdev(struct inventory *inventory, const char *uuid);
+void inventory_remove_vgpu(struct inventory *inventory, const char *uuid);
 
 void inventory_mark_stale(struct inventory *inventory, struct pci_addr slot_address);
 
-const struct inventory_mdev *inventory_find_mdev(const struct inventory *inventory,
+const struct inventory_vgpu *inventory_find_vgpu(const struct inventory *inventory,
 						 const char *uuid);
 enum presence inventory_presence(const struct inventory *inventory, const char *uuid,
 				 struct pci_addr slot_address);

@@ -10,8 +10,7 @@
 #define CLASS_VGA	   0x0300
 #define CLASS_3D	   0x0302
 
-/* Texts come from files that drivers write: what is not printable ASCII becomes '?'. */
-static void copy_text(char *to, const char *from, size_t size)
+void inventory_copy_text(char *to, const char *from, size_t size)
 {
 	size_t length = strnlen(from, size - 1);
 
@@ -102,8 +101,8 @@ static int add_gpu(struct inventory *inventory, const struct op_pci *pci,
 	if (!gpu)
 		return -ENOMEM;
 	gpu->address = pci->address;
-	copy_text(gpu->name, pci->name, sizeof(gpu->name));
-	copy_text(gpu->driver, pci->driver, sizeof(gpu->driver));
+	inventory_copy_text(gpu->name, pci->name, sizeof(gpu->name));
+	inventory_copy_text(gpu->driver, pci->driver, sizeof(gpu->driver));
 	gpu->board = board_of(pci);
 	gpu->framework = framework;
 	gpu->numa_node = pci->numa_node < 0 ? -1 : pci->numa_node;
@@ -145,6 +144,11 @@ static int compare_slots(const void *a, const void *b)
 	return pci_addr_compare(x->address, y->address);
 }
 
+static bool carries_vgpus(const struct op_pci *pci, enum framework framework)
+{
+	return framework == FRAMEWORK_VENDOR_VFIO ? pci->has_vendor_vfio : pci->is_mdev_parent;
+}
+
 static int add_slots_of(struct inventory *inventory, size_t index, const struct op_record *records,
 			size_t count)
 {
@@ -155,7 +159,7 @@ static int add_slots_of(struct inventory *inventory, size_t index, const struct 
 		const struct op_pci *pci = &records[i].pci;
 		struct inventory_slot *slot;
 
-		if (!belongs_to(&records[i], gpu->address) || !pci->is_mdev_parent)
+		if (!belongs_to(&records[i], gpu->address) || !carries_vgpus(pci, gpu->framework))
 			continue;
 		slot = APPEND(inventory->slots, inventory->slot_count);
 		if (!slot)
@@ -163,7 +167,8 @@ static int add_slots_of(struct inventory *inventory, size_t index, const struct 
 		slot->address = pci->address;
 		slot->gpu = index;
 		slot->numa_node = pci->numa_node < 0 ? -1 : pci->numa_node;
-		slot->shared = !pci->is_virtual;
+		slot->iommu_group = pci->iommu_group;
+		slot->shared = !pci->is_virtual && gpu->framework == FRAMEWORK_MDEV;
 		slot->incomplete = pci->incomplete;
 	}
 	gpu->slot_count = inventory->slot_count - gpu->first_slot;
@@ -183,8 +188,8 @@ static size_t find_short_name(const struct inventory *inventory, const char *nam
 	return INVENTORY_NONE;
 }
 
-/* Index of the profile, added if it is new; INVENTORY_NONE: out of memory. */
-static size_t intern_profile(struct inventory *inventory, const char *name, int32_t framebuffer_mb)
+size_t inventory_intern_profile(struct inventory *inventory, const char *name,
+				int32_t framebuffer_mb)
 {
 	size_t index = find_short_name(inventory, name);
 	struct inventory_profile *profile;
@@ -211,10 +216,10 @@ static struct catalogue_type complete_type(const struct op_mdev_type *said, stru
 	const struct catalogue_type *known;
 	char text[OPS_TYPE_MAX];
 
-	copy_text(text, said->type, sizeof(text));
+	inventory_copy_text(text, said->type, sizeof(text));
 	memcpy(type.id, profile_type_id(text), strlen(profile_type_id(text)) + 1);
 	known = catalogue_find(catalogue, board, type.id);
-	copy_text(type.name, said->name, sizeof(type.name));
+	inventory_copy_text(type.name, said->name, sizeof(type.name));
 	memmove(type.name, profile_short_name(type.name),
 		strlen(profile_short_name(type.name)) + 1);
 	if (!type.name[0])
@@ -236,10 +241,10 @@ static int fill_offer(struct inventory *inventory, struct inventory_slot *slot,
 	struct catalogue_type type =
 		complete_type(said, inventory->gpus[slot->gpu].board, catalogue);
 
-	copy_text(offer->type, said->type, sizeof(offer->type));
+	inventory_copy_text(offer->type, said->type, sizeof(offer->type));
 	offer->max_instance = type.max_instance;
 	offer->available = said->available;
-	offer->profile = intern_profile(inventory, type.name, type.framebuffer_mb);
+	offer->profile = inventory_intern_profile(inventory, type.name, type.framebuffer_mb);
 	if (offer->profile == INVENTORY_NONE)
 		return -ENOMEM;
 	slot->offer_count++;
@@ -285,13 +290,13 @@ static int add_known_profiles(struct inventory *inventory, const struct catalogu
 	for (size_t g = 0; g < inventory->gpu_count; g++) {
 		const struct inventory_gpu *gpu = &inventory->gpus[g];
 
-		if (gpu->framework != FRAMEWORK_MDEV)
+		if (gpu->framework == FRAMEWORK_PASSTHROUGH)
 			continue;
 		for (size_t i = 0; i < catalogue->count; i++) {
 			const struct catalogue_type *type = &catalogue->types[i];
 
 			if (board_equal(type->board, gpu->board) &&
-			    intern_profile(inventory, type->name, type->framebuffer_mb) ==
+			    inventory_intern_profile(inventory, type->name, type->framebuffer_mb) ==
 				    INVENTORY_NONE)
 				return -ENOMEM;
 		}
@@ -316,41 +321,45 @@ static size_t profile_of_type(const struct inventory *inventory, size_t slot, co
 	return known ? find_short_name(inventory, known->name) : INVENTORY_NONE;
 }
 
-int inventory_fill_mdev(struct inventory *inventory, const struct op_mdev *said,
+int inventory_fill_vgpu(struct inventory *inventory, const struct op_mdev *said,
 			const struct catalogue *catalogue)
 {
 	size_t slot = inventory_find_slot(inventory, said->parent);
-	struct inventory_mdev *mdev;
+	struct inventory_vgpu *vgpu;
 	char type[OPS_TYPE_MAX];
 
 	if (slot == INVENTORY_NONE)
 		return 0;
-	mdev = APPEND(inventory->mdevs, inventory->mdev_count);
-	if (!mdev)
+	vgpu = APPEND(inventory->vgpus, inventory->vgpu_count);
+	if (!vgpu)
 		return -ENOMEM;
-	copy_text(type, said->type, sizeof(type));
-	copy_text(mdev->uuid, said->uuid, sizeof(mdev->uuid));
-	mdev->slot = slot;
-	mdev->profile = profile_of_type(inventory, slot, type, catalogue);
-	mdev->iommu_group = said->iommu_group;
-	mdev->in_journal = said->in_journal;
-	mdev->half_removed = said->half_removed;
+	inventory_copy_text(type, said->type, sizeof(type));
+	inventory_copy_text(vgpu->uuid, said->uuid, sizeof(vgpu->uuid));
+	vgpu->slot = slot;
+	vgpu->profile = profile_of_type(inventory, slot, type, catalogue);
+	vgpu->iommu_group = said->iommu_group;
+	vgpu->in_journal = said->in_journal;
+	vgpu->half_removed = said->half_removed;
+	return 0;
+}
+
+int inventory_add_unreadable(struct inventory *inventory, struct pci_addr address)
+{
+	struct pci_addr *added = APPEND(inventory->unreadable, inventory->unreadable_count);
+
+	if (!added)
+		return -ENOMEM;
+	*added = address;
 	return 0;
 }
 
 static int add_unreadable(struct inventory *inventory, const struct op_record *records,
 			  size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		struct pci_addr *address;
-
-		if (records[i].kind != OP_RECORD_PCI || !records[i].pci.incomplete)
-			continue;
-		address = APPEND(inventory->unreadable, inventory->unreadable_count);
-		if (!address)
+	for (size_t i = 0; i < count; i++)
+		if (records[i].kind == OP_RECORD_PCI && records[i].pci.incomplete &&
+		    inventory_add_unreadable(inventory, records[i].pci.address))
 			return -ENOMEM;
-		*address = records[i].pci.address;
-	}
 	return 0;
 }
 
@@ -363,11 +372,12 @@ int inventory_fill(struct inventory *inventory, const struct op_record *records,
 		if (add_slots_of(inventory, i, records, count))
 			return -ENOMEM;
 	if (add_offers(inventory, records, count, catalogue) ||
+	    inventory_fill_vendor(inventory, records, count, catalogue) ||
 	    add_known_profiles(inventory, catalogue))
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
 		if (records[i].kind == OP_RECORD_MDEV &&
-		    inventory_fill_mdev(inventory, &records[i].mdev, catalogue))
+		    inventory_fill_vgpu(inventory, &records[i].mdev, catalogue))
 			return -ENOMEM;
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "operation.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
@@ -23,19 +24,32 @@ void operation_run(struct agent *agent, enum op_kind kind, const struct allocati
 	if (timeout_ms < TIMEOUT_MIN_MS)
 		timeout_ms = TIMEOUT_MIN_MS;
 	memcpy(request.uuid, allocation->id, sizeof(request.uuid));
-	memcpy(request.type, allocation->type, sizeof(request.type));
+	if (allocation->kind == ALLOCATION_VENDOR)
+		request.vendor_type = (uint32_t)strtoul(allocation->type, NULL, 10);
+	else
+		memcpy(request.type, allocation->type, sizeof(request.type));
 	monitor_client_run(agent->monitor, &request, (int)timeout_ms, ret);
 }
 
-struct op_mdev operation_mdev(const struct allocation *allocation)
+enum op_kind operation_to_create(const struct allocation *allocation)
 {
-	struct op_mdev mdev = {
+	return allocation->kind == ALLOCATION_VENDOR ? OP_SET_VENDOR_TYPE : OP_CREATE_MDEV;
+}
+
+enum op_kind operation_to_remove(const struct allocation *allocation)
+{
+	return allocation->kind == ALLOCATION_VENDOR ? OP_CLEAR_VENDOR_TYPE : OP_REMOVE_MDEV;
+}
+
+struct op_mdev operation_vgpu(const struct allocation *allocation)
+{
+	struct op_mdev vgpu = {
 		.parent = allocation->slot,
 		.iommu_group = allocation->iommu_group,
 		.in_journal = 1,
 	};
 
-	memcpy(mdev.uuid, allocation->id, sizeof(mdev.uuid));
-	memcpy(mdev.type, allocation->type, sizeof(mdev.type));
-	return mdev;
+	memcpy(vgpu.uuid, allocation->id, sizeof(vgpu.uuid));
+	memcpy(vgpu.type, allocation->type, sizeof(vgpu.type));
+	return vgpu;
 }

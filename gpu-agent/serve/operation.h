@@ -13,7 +13,11 @@
 void operation_run(struct agent *agent, enum op_kind kind, const struct allocation *allocation,
 		   int64_t deadline_ms, struct outcome *ret);
 
+/* What makes the device of an allocation, and what takes it away. */
+enum op_kind operation_to_create(const struct allocation *allocation);
+enum op_kind operation_to_remove(const struct allocation *allocation);
+
 /* The change for the inventory. */
-struct op_mdev operation_mdev(const struct allocation *allocation);
+struct op_mdev operation_vgpu(const struct allocation *allocation);
 
 #endif

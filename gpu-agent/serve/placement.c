@@ -72,7 +72,7 @@ static int refuse(const struct capacity *capacity, size_t profile, struct err *e
 	for (size_t i = 0; i < inventory->gpu_count; i++) {
 		enum capacity_limit limit;
 
-		if (inventory->gpus[i].framework != FRAMEWORK_MDEV)
+		if (inventory->gpus[i].framework == FRAMEWORK_PASSTHROUGH)
 			continue;
 		limit = capacity_on_gpu(capacity, i, profile).limit;
 		err_add_detail(err, capacity_limit_word(limit), PCI_STR(inventory->gpus[i].address),

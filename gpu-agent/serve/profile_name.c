@@ -62,6 +62,30 @@ int32_t profile_framebuffer_mb(const char *name)
 	return gigabytes ? (int32_t)gigabytes * 1024 : 512;
 }
 
+int32_t profile_max_instance(const char *name)
+{
+	static const struct {
+		const char *name;
+		int32_t framebuffer_mb;
+	} boards[] = {
+#define VGPU_BOARD(name, mib) { name, mib },
+#include "vgpu_boards.def"
+#undef VGPU_BOARD
+	};
+	const char *short_name = profile_short_name(name);
+	const char *text = size_and_series(short_name);
+	int32_t size = profile_framebuffer_mb(short_name);
+
+	for (size_t i = 0; text && size > 0 && i < sizeof(boards) / sizeof(boards[0]); i++) {
+		size_t length = strlen(boards[i].name);
+
+		if ((size_t)(text - 1 - short_name) == length &&
+		    strncmp(short_name, boards[i].name, length) == 0)
+			return boards[i].framebuffer_mb / size;
+	}
+	return OPS_UNKNOWN;
+}
+
 const char *profile_type_id(const char *type)
 {
 	const char *dash = strrchr(type, '-');

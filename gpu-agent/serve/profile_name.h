@@ -32,6 +32,13 @@ enum profile_series profile_series(const char *name);
 int32_t profile_framebuffer_mb(const char *name);
 
 /*
+ * How many vGPUs of this type one GPU carries, were they alone on it, by the framebuffer of its
+ * board (vgpu_boards.def). The number of virtual functions may allow fewer. OPS_UNKNOWN for boards
+ * that we do not know and for types that are backed by MIG instances ("A100-1-5C").
+ */
+int32_t profile_max_instance(const char *name);
+
+/*
  * What stays of a type's directory name when its parent changes driver: "1147" of
  * "nvidia-1147" and of "vfio-pci-1147". Points into type.
  */

@@ -11,7 +11,7 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 
-#define SCHEMA_VERSION	1
+#define SCHEMA_VERSION	2
 #define BUSY_TIMEOUT_MS 2000
 
 /* clang-format off */
@@ -33,6 +33,7 @@ static const char schema[] =
 	" grant_gid INTEGER NOT NULL,"
 	" create_time_ms INTEGER NOT NULL,"
 	" boot_id TEXT NOT NULL,"
+	" kind INTEGER NOT NULL,"
 	" UNIQUE (principal, request_id)"
 	") STRICT;"
 	"CREATE INDEX allocation_live ON allocation (sequence) WHERE state < 4;"
@@ -47,11 +48,16 @@ static const char schema[] =
 	" max_instance INTEGER NOT NULL,"
 	" PRIMARY KEY (vendor, device, subsystem_vendor, subsystem_device, id)"
 	") STRICT;"
-	"PRAGMA user_version = 1;";
+	"PRAGMA user_version = 2;";
+
+/* Schema 1 knew mdevs only. */
+static const char upgrade[] =
+	"ALTER TABLE allocation ADD COLUMN kind INTEGER NOT NULL DEFAULT 1;"
+	"PRAGMA user_version = 2;";
 
 #define COLUMNS                                                                                    \
 	"sequence, id, principal, request_id, owner, state, profile, type, framebuffer_mb, slot,"  \
-	" gpu, numa_node, iommu_group, grant_gid, create_time_ms, boot_id"
+	" gpu, numa_node, iommu_group, grant_gid, create_time_ms, boot_id, kind"
 
 enum statement {
 	LOAD, LAST_SEQUENCE, ADD, SET_STATE, UNDO, FIND, FIND_REQUEST, LOAD_TYPES, SAVE_TYPE,
@@ -63,7 +69,7 @@ static const char *const statements[STATEMENT_COUNT] = {
 	[LOAD] = "SELECT " COLUMNS " FROM allocation WHERE state < 4 ORDER BY sequence",
 	[LAST_SEQUENCE] = "SELECT coalesce(max(sequence), 0) FROM allocation",
 	[ADD] = ("INSERT INTO allocation (" COLUMNS ")"
-		 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"),
+		 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"),
 	[SET_STATE] = "UPDATE allocation SET state = ?2, iommu_group = ?3 WHERE id = ?1",
 	[UNDO] = "UPDATE allocation SET state = 5, request_id = NULL WHERE id = ?1",
 	[FIND] = "SELECT " COLUMNS " FROM allocation WHERE id = ?1",
@@ -166,8 +172,8 @@ static int prepare_schema(struct records *records, const char *path, struct err 
 		return 0;
 	if (run(records, BEGIN, err))
 		return -1;
-	if (sqlite3_exec(records->db, schema, NULL, NULL, NULL) != SQLITE_OK) {
-		db_err(records, err, "create the tables of");
+	if (sqlite3_exec(records->db, version ? upgrade : schema, NULL, NULL, NULL) != SQLITE_OK) {
+		db_err(records, err, version ? "upgrade" : "create the tables of");
 		(void)sqlite3_exec(records->db, "ROLLBACK", NULL, NULL, NULL);
 		return -1;
 	}
@@ -257,6 +263,7 @@ static void bind_allocation(sqlite3_stmt *stmt, const struct allocation *a)
 	sqlite3_bind_int64(stmt, 14, a->grant_gid);
 	sqlite3_bind_int64(stmt, 15, a->create_time_ms);
 	bind_text(stmt, 16, a->boot_id);
+	sqlite3_bind_int(stmt, 17, a->kind);
 }
 
 /* False when the text is longer than we ever write: not our row. NULL reads as "". */
@@ -285,6 +292,7 @@ static int read_allocation(sqlite3_stmt *stmt, struct allocation *ret, struct er
 		.iommu_group = (uint32_t)sqlite3_column_int64(stmt, 12),
 		.grant_gid = (uint32_t)sqlite3_column_int64(stmt, 13),
 		.create_time_ms = sqlite3_column_int64(stmt, 14),
+		.kind = (enum allocation_kind)sqlite3_column_int(stmt, 16),
 	};
 
 	if (!column_text(stmt, 1, a.id, sizeof(a.id)) ||

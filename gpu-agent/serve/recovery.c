@@ -43,12 +43,12 @@ static int collect_unclaimed(struct agent *agent, struct uuid_text **ret)
 	size_t count = 0;
 
 	pthread_mutex_lock(&agent->lock);
-	uuids = calloc(agent->inventory->mdev_count + 1, sizeof(*uuids));
-	for (size_t i = 0; uuids && i < agent->inventory->mdev_count; i++) {
-		const struct inventory_mdev *mdev = &agent->inventory->mdevs[i];
+	uuids = calloc(agent->inventory->vgpu_count + 1, sizeof(*uuids));
+	for (size_t i = 0; uuids && i < agent->inventory->vgpu_count; i++) {
+		const struct inventory_vgpu *vgpu = &agent->inventory->vgpus[i];
 
-		if (mdev->in_journal && !lease_find_locked(agent, mdev->uuid))
-			memcpy(uuids[count++].s, mdev->uuid, sizeof(mdev->uuid));
+		if (vgpu->in_journal && !lease_find_locked(agent, vgpu->uuid))
+			memcpy(uuids[count++].s, vgpu->uuid, sizeof(vgpu->uuid));
 	}
 	pthread_mutex_unlock(&agent->lock);
 	*ret = uuids;
@@ -62,7 +62,7 @@ static void adopt(struct agent *agent, struct allocation *row)
 
 	row->state = row->state == ALLOCATION_UNDONE ? ALLOCATION_CREATING : ALLOCATION_RELEASING;
 	pthread_mutex_lock(&agent->lock);
-	if (inventory_find_mdev(agent->inventory, row->id) && !lease_find_locked(agent, row->id))
+	if (inventory_find_vgpu(agent->inventory, row->id) && !lease_find_locked(agent, row->id))
 		lease = lease_add_locked(agent, row);
 	if (lease) {
 		lease_end_locked(agent, lease);
@@ -70,7 +70,7 @@ static void adopt(struct agent *agent, struct allocation *row)
 	}
 	pthread_mutex_unlock(&agent->lock);
 	if (lease)
-		log_warning("mdev %s of an ended allocation exists, removing it", row->id);
+		log_warning("vGPU %s of an ended allocation exists, removing it", row->id);
 }
 
 static void adopt_late_devices(struct agent *agent)

@@ -98,7 +98,7 @@ static enum removal remove_device(struct agent *agent, const struct allocation *
 		scoped(outcome_done) struct outcome outcome = { 0 };
 		enum removal removal;
 
-		operation_run(agent, OP_REMOVE_MDEV, allocation, INT64_MAX, &outcome);
+		operation_run(agent, operation_to_remove(allocation), allocation, INT64_MAX, &outcome);
 		removal = judge(allocation, &outcome, err);
 		if (removal != REMOVAL_LATE || clock_monotonic_ms() + RETRY_MS > give_up_ms)
 			return removal;
@@ -110,11 +110,11 @@ static enum removal remove_device(struct agent *agent, const struct allocation *
 
 static void drop(struct agent *agent, struct lease *take_lease, bool removed)
 {
-	struct op_mdev mdev = operation_mdev(&take_lease->allocation);
+	struct op_mdev vgpu = operation_vgpu(&take_lease->allocation);
 
 	pthread_mutex_lock(&agent->lock);
 	if (removed)
-		agent_record_change_locked(agent, false, &mdev);
+		agent_record_change_locked(agent, false, &vgpu);
 	lease_drop_locked(agent, take_lease);
 	pthread_mutex_unlock(&agent->lock);
 }

@@ -25,12 +25,12 @@ static void apply_changes_locked(struct agent *agent, struct inventory *inventor
 	for (size_t i = 0; i < agent->change_count; i++) {
 		const struct change *change = &agent->changes[i];
 
-		inventory_mark_stale(inventory, change->mdev.parent);
+		inventory_mark_stale(inventory, change->vgpu.parent);
 		if (!change->created)
-			inventory_remove_mdev(inventory, change->mdev.uuid);
-		else if (inventory_add_mdev(inventory, &change->mdev, &agent->catalogue))
-			log_error("out of memory: mdev %s is shown after the next scan",
-				  change->mdev.uuid);
+			inventory_remove_vgpu(inventory, change->vgpu.uuid);
+		else if (inventory_add_vgpu(inventory, &change->vgpu, &agent->catalogue))
+			log_error("out of memory: vGPU %s is shown after the next scan",
+				  change->vgpu.uuid);
 	}
 	for (size_t i = 0; i < agent->lease_count; i++)
 		if (agent->leases[i]->busy)

@@ -391,7 +391,7 @@ static void stale_figures_are_not_believed(void **state)
 	fake_kernel_init(&kernel, 1);
 	look(&kernel, &seen);
 	fake_uuid(mdev.uuid, 1);
-	assert_int_equal(inventory_add_mdev(seen.inventory, &mdev, &seen.catalogue), 0);
+	assert_int_equal(inventory_add_vgpu(seen.inventory, &mdev, &seen.catalogue), 0);
 	capacity_done(&seen.capacity);
 	input = no_claims(seen.inventory);
 	assert_int_equal(capacity_init(&seen.capacity, &input), 0);

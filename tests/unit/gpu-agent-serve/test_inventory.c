@@ -173,26 +173,6 @@ static void a_mixed_host_is_in_vgpu_mode_and_lists_whole_gpus_beside(void **stat
 	host_view_unref(view);
 }
 
-static void vendor_vfio_is_recognised_and_nothing_is_claimed_of_it(void **state)
-{
-	struct host host = { 0 };
-	struct host_view *view;
-	struct op_pci *vf;
-
-	(void)state;
-	add_gpu(&host, "0000:41:00.0")->sriov_enabled = 1;
-	vf = add_vf(&host, "0000:41:00.4", "0000:41:00.0");
-	vf->is_mdev_parent = 0;
-	vf->has_vendor_vfio = 1;
-	view = view_of(&host, NULL);
-
-	assert_int_equal(view->mode, HOST_MODE_VGPU);
-	assert_int_equal(view->gpus[0].framework, FRAMEWORK_VENDOR_VFIO);
-	assert_int_equal(view->profile_count, 0);
-	assert_true(view->gpus[0].reason[0]);
-	host_view_unref(view);
-}
-
 static void a_parent_without_functions_is_a_budget(void **state)
 {
 	struct host host = { 0 };
@@ -262,7 +242,7 @@ static void types_are_found_whatever_driver_their_parent_has(void **state)
 	assert_int_equal(inventory->profile_count, 1);
 	offer = inventory_offer_of(inventory, 1, 0);
 	assert_string_equal(offer->type, "vfio-pci-557");
-	assert_int_equal(inventory->mdevs[0].profile, 0);
+	assert_int_equal(inventory->vgpus[0].profile, 0);
 	assert_int_equal(inventory_find_profile(inventory, "NVIDIA A40-1Q"), 0);
 	assert_int_equal(inventory_find_profile(inventory, "A40-1Q"), 0);
 	assert_true(inventory_find_profile(inventory, "a40-1q") == INVENTORY_NONE);
@@ -385,14 +365,14 @@ static void patches_are_seen_and_can_be_repeated(void **state)
 	assert_true(inventory_equal(inventory, same));
 	fake_uuid(mdev.uuid, 1);
 
-	assert_int_equal(inventory_add_mdev(inventory, &mdev, &catalogue), 0);
-	assert_int_equal(inventory_add_mdev(inventory, &mdev, &catalogue), 0);
-	assert_int_equal(inventory->mdev_count, 1);
+	assert_int_equal(inventory_add_vgpu(inventory, &mdev, &catalogue), 0);
+	assert_int_equal(inventory_add_vgpu(inventory, &mdev, &catalogue), 0);
+	assert_int_equal(inventory->vgpu_count, 1);
 	assert_true(inventory->gpus[0].stale);
 	assert_false(inventory_equal(inventory, same));
-	inventory_remove_mdev(inventory, mdev.uuid);
-	inventory_remove_mdev(inventory, mdev.uuid);
-	assert_int_equal(inventory->mdev_count, 0);
+	inventory_remove_vgpu(inventory, mdev.uuid);
+	inventory_remove_vgpu(inventory, mdev.uuid);
+	assert_int_equal(inventory->vgpu_count, 0);
 	inventory_free(inventory);
 	inventory_free(same);
 	free(records);
@@ -404,7 +384,6 @@ int main(void)
 		cmocka_unit_test(an_empty_host_has_no_mode),
 		cmocka_unit_test(whole_gpus_are_for_passthrough),
 		cmocka_unit_test(a_mixed_host_is_in_vgpu_mode_and_lists_whole_gpus_beside),
-		cmocka_unit_test(vendor_vfio_is_recognised_and_nothing_is_claimed_of_it),
 		cmocka_unit_test(a_parent_without_functions_is_a_budget),
 		cmocka_unit_test(a_barred_gpu_is_listed_but_counts_for_nothing),
 		cmocka_unit_test(types_are_found_whatever_driver_their_parent_has),

@@ -49,10 +49,36 @@ static void a_type_keeps_its_id_when_the_driver_changes(void **state)
 	assert_string_equal(profile_type_id("odd-"), "odd-");
 }
 
+static void the_maximum_follows_from_the_board(void **state)
+{
+	static const struct {
+		const char *name;
+		int32_t max;
+	} cases[] = {
+		{ "NVIDIA L40S-1Q", 48 },
+		{ "L40S-48Q", 1 },
+		{ "L40S-3B", 16 },
+		{ "GRID A100X-4C", 10 },
+		{ "GRID A100DX-4C", 20 },
+		{ "NVIDIA RTX Pro 6000 Blackwell DC-6Q", 16 },
+		{ "NVIDIA H200-7C", 20 },
+		{ "GRID A100-1-5C", OPS_UNKNOWN },
+		{ "NVIDIA L40-1Q", OPS_UNKNOWN },
+		{ "L40S", OPS_UNKNOWN },
+		{ "i915-GVTg_V5_4", OPS_UNKNOWN },
+		{ "", OPS_UNKNOWN },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(profile_max_instance(cases[i].name), cases[i].max);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_are_read_as_the_grammar_says),
+		cmocka_unit_test(the_maximum_follows_from_the_board),
 		cmocka_unit_test(a_type_keeps_its_id_when_the_driver_changes),
 	};
 
