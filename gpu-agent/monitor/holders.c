@@ -8,7 +8,8 @@
 
 #include "process.h"
 
-#define NODES_MAX 9 /* a group's, and those of a slot's functions */
+#define VFIO_DEVICE "anon_inode:[vfio-device]"
+#define NODES_MAX   9 /* a group's, and those of a slot's functions */
 
 /* What a descriptor that holds the device looks like. */
 struct target {
@@ -19,6 +20,7 @@ struct target {
 
 enum match {
 	MATCH_NONE,
+	MATCH_OTHER,  /* a VFIO device, and another one: what is mapped is its */
 	MATCH_HIDDEN, /* cannot be looked at */
 	MATCH_MAYBE,
 	MATCH_CERTAIN,
@@ -102,7 +104,7 @@ static enum match match_device(const struct target *target, const struct process
 	device = strstr(text, "vfio-device-syspath:");
 	if (!device)
 		return MATCH_MAYBE;
-	return strstr(device, target->tag) ? MATCH_CERTAIN : MATCH_NONE;
+	return strstr(device, target->tag) ? MATCH_CERTAIN : MATCH_OTHER;
 }
 
 static enum match match_fd(const struct target *target, const struct process *process, int fds,
@@ -124,7 +126,7 @@ static enum match match_fd(const struct target *target, const struct process *pr
 	if (length < 0)
 		return MATCH_NONE;
 	link[length] = '\0';
-	if (strcmp(link, "anon_inode:[vfio-device]") != 0)
+	if (strcmp(link, VFIO_DEVICE) != 0)
 		return MATCH_NONE;
 	return match_device(target, process, fd);
 }
@@ -139,6 +141,16 @@ static int visit_fd(void *context, const struct process *process, int fds, const
 	return search->best == MATCH_CERTAIN;
 }
 
+/* A device's memory can be mapped without any descriptor being open; of which, it does not say. */
+static int visit_map(void *context, const struct process_map *map)
+{
+	struct search *search = context;
+
+	if (strstr(map->path, VFIO_DEVICE))
+		search->best = MATCH_MAYBE;
+	return search->best == MATCH_MAYBE;
+}
+
 static int visit(void *context, const struct process *process)
 {
 	struct search *search = context;
@@ -147,6 +159,8 @@ static int visit(void *context, const struct process *process)
 
 	search->best = MATCH_NONE;
 	r = process_each_fd(process, visit_fd, search);
+	if (r == 0 && search->best == MATCH_NONE)
+		r = process_each_map(process, visit_map, search);
 	if (search->best == MATCH_HIDDEN || (r < 0 && !process_has_ended(r)))
 		holders->incomplete |= !search->simulated;
 	if (search->best == MATCH_MAYBE && search->guesses++ >= HOLDERS_MAX / 2)

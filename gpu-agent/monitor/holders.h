@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which processes have a VFIO device open, from /proc/PID/fd of everybody.
+ * Which processes have a VFIO device open or mapped, from /proc/PID/fd and maps of everybody.
  *
  * This is for naming them to people. Whether a device is in use is what node_claim() says,
  * except on a kernel without group nodes, where this decides, and a guess, or a process that
