@@ -10,7 +10,6 @@
 #include "clock.h"
 #include "common/log.h"
 #include "create.h"
-#include "placement.h"
 #include "release.h"
 
 #define ATTEMPTS_MAX	  3    /* each on another slot, after a look at what changed */
@@ -161,7 +160,7 @@ static struct lease *reserve_locked(struct agent *agent, const struct create_req
 		err_sys(err, ENOMEM, "cannot choose a GPU");
 		return NULL;
 	}
-	if (placement_choose(&scope.capacity, profile, &placement, err) == 0) {
+	if (placement_choose(&scope.capacity, profile, &request->wish, &placement, err) == 0) {
 		fill_allocation(agent, request, &placement, &allocation);
 		lease = lease_add_locked(agent, &allocation);
 		if (!lease)

@@ -12,6 +12,7 @@
 #define GPU_AGENT_SERVE_ALLOCATOR_H
 
 #include "agent.h"
+#include "placement.h"
 
 /* Checked by form already. */
 struct create_request {
@@ -19,6 +20,7 @@ struct create_request {
 	char principal[ALLOCATION_PRINCIPAL_MAX];
 	char owner[ALLOCATION_OWNER_MAX];
 	char profile[OPS_NAME_MAX]; /* short form */
+	struct placement_wish wish; /* not part of what a repeated request_id is compared by */
 	uint32_t grant_gid;
 };
 

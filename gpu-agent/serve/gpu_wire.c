@@ -27,6 +27,33 @@ static int check_uuid(const char *field, const char *text, char ret[OPS_UUID_SIZ
 	return 0;
 }
 
+static int wish_from_wire(const Hypeman__Gpu__V1__VgpuRequest *wire, struct placement_wish *ret,
+			  struct err *err)
+{
+	*ret = (struct placement_wish){ 0 };
+	switch (wire->placement) {
+	case HYPEMAN__GPU__V1__VGPU_REQUEST__PLACEMENT__PLACEMENT_UNSPECIFIED:
+	case HYPEMAN__GPU__V1__VGPU_REQUEST__PLACEMENT__PLACEMENT_PACK:
+		break;
+	case HYPEMAN__GPU__V1__VGPU_REQUEST__PLACEMENT__PLACEMENT_SPREAD:
+		ret->spread = true;
+		break;
+	default: /* an enum of the wire holds any number */
+		return err_field(err, "vgpu.placement",
+				 "vgpu.placement is %d, must be PLACEMENT_PACK or PLACEMENT_SPREAD",
+				 (int)wire->placement);
+	}
+	if (wire->numa_node_opt_case != HYPEMAN__GPU__V1__VGPU_REQUEST__NUMA_NODE_OPT_NUMA_NODE)
+		return 0;
+	if (wire->numa_node > INT32_MAX)
+		return err_field(err, "vgpu.numa_node",
+				 "vgpu.numa_node is %" PRIu32 ", must be at most %d",
+				 wire->numa_node, INT32_MAX);
+	ret->has_node = true;
+	ret->numa_node = (int32_t)wire->numa_node;
+	return 0;
+}
+
 int create_request_from_wire(const ProtobufCMessage *message, const char *principal,
 			     struct create_request *ret, struct err *err)
 {
@@ -47,6 +74,8 @@ int create_request_from_wire(const ProtobufCMessage *message, const char *princi
 		return err_field(err, "vgpu.profile",
 				 "vgpu.profile has %zu bytes, must have at most %zu",
 				 strlen(profile), sizeof(request.profile) - 1);
+	if (wish_from_wire(wire->vgpu, &request.wish, err))
+		return -1;
 	if (wire->grant_gid == 0 || wire->grant_gid == UINT32_MAX)
 		return err_field(err, "grant_gid",
 				 "grant_gid is %" PRIu32

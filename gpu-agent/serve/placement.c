@@ -3,20 +3,27 @@
 
 struct candidate {
 	size_t gpu;
-	unsigned room;
-	bool suspect, empty;
+	unsigned room, live;
+	bool suspect, far;
 };
 
-static bool is_better(const struct candidate *a, const struct candidate *b)
+/* Equal: the first one, by address. */
+static bool is_better(const struct candidate *a, const struct candidate *b,
+		      const struct placement_wish *wish)
 {
 	if (a->suspect != b->suspect)
 		return !a->suspect;
-	if (a->empty != b->empty)
-		return !a->empty;
-	return a->room < b->room; /* equal: the first one, by address */
+	if (a->far != b->far)
+		return !a->far;
+	if (wish->spread)
+		return a->live < b->live || (a->live == b->live && a->room > b->room);
+	if (!a->live != !b->live)
+		return a->live > 0;
+	return a->room < b->room;
 }
 
-static size_t choose_gpu(const struct capacity *capacity, size_t profile)
+static size_t choose_gpu(const struct capacity *capacity, size_t profile,
+			 const struct placement_wish *wish)
 {
 	struct candidate best = { .gpu = INVENTORY_NONE };
 
@@ -25,10 +32,13 @@ static size_t choose_gpu(const struct capacity *capacity, size_t profile)
 			.gpu = i,
 			.room = capacity_on_gpu(capacity, i, profile).count,
 			.suspect = capacity->loads[i].suspect,
-			.empty = capacity->loads[i].live == 0,
+			.live = capacity->loads[i].live,
+			.far = wish->has_node &&
+			       wish->numa_node != capacity->inventory->gpus[i].numa_node,
 		};
 
-		if (candidate.room && (best.gpu == INVENTORY_NONE || is_better(&candidate, &best)))
+		if (candidate.room &&
+		    (best.gpu == INVENTORY_NONE || is_better(&candidate, &best, wish)))
 			best = candidate;
 	}
 	return best.gpu;
@@ -81,10 +91,10 @@ static int refuse(const struct capacity *capacity, size_t profile, struct err *e
 	return -1;
 }
 
-int placement_choose(const struct capacity *capacity, size_t profile, struct placement *ret,
-		     struct err *err)
+int placement_choose(const struct capacity *capacity, size_t profile,
+		     const struct placement_wish *wish, struct placement *ret, struct err *err)
 {
-	size_t gpu = choose_gpu(capacity, profile);
+	size_t gpu = choose_gpu(capacity, profile, wish);
 	size_t slot = gpu == INVENTORY_NONE ? INVENTORY_NONE : choose_slot(capacity, gpu, profile);
 
 	if (slot == INVENTORY_NONE)

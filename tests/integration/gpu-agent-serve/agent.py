@@ -101,10 +101,11 @@ class Client:
     def profiles(self):
         return {p.name: p.available for p in self.host().gpu.profiles}
 
-    def create(self, profile, request_id=None, owner="vm", gid=FIRST_GID, timeout=DEADLINE_S):
+    def create(self, profile, request_id=None, owner="vm", gid=FIRST_GID, timeout=DEADLINE_S,
+               **wish):
         request = self.pb.CreateAllocationRequest(
             request_id=request_id or str(uuid.uuid4()), owner=owner, grant_gid=gid,
-            vgpu=self.pb.VgpuRequest(profile=profile))
+            vgpu=self.pb.VgpuRequest(profile=profile, **wish))
         return self.call("CreateAllocation", request, timeout).allocation
 
     def delete(self, allocation_id):

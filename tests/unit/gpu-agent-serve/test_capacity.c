@@ -15,6 +15,8 @@
 #include "gpu-agent/serve/placement.h"
 #include "gpu-agent/serve/profile_name.h"
 
+static const struct placement_wish pack;
+
 /* An inventory with its capacity, as one scan of the model gives them. */
 struct seen {
 	struct catalogue catalogue;
@@ -108,7 +110,7 @@ static bool place(struct fake_kernel *kernel, const char *profile)
 	int gpu, vf, r;
 
 	look(kernel, &seen);
-	r = placement_choose(&seen.capacity, inventory_find_profile(seen.inventory, profile),
+	r = placement_choose(&seen.capacity, inventory_find_profile(seen.inventory, profile), &pack,
 			     &placement, &err);
 	if (r == 0) {
 		fake_uuid(uuid, ++next_uuid);
@@ -255,7 +257,7 @@ static void shunned_slots_are_not_offered(void **state)
 	profile = inventory_find_profile(seen.inventory, "L40S-1Q");
 
 	assert_int_equal(capacity_available(&seen.capacity, profile), 31);
-	assert_int_equal(placement_choose(&seen.capacity, profile, &placement, &err), 0);
+	assert_int_equal(placement_choose(&seen.capacity, profile, &pack, &placement, &err), 0);
 	assert_int_not_equal(
 		pci_addr_compare(seen.inventory->slots[placement.slot].address, troubled.slot), 0);
 	assert_string_equal(capacity_gpu_text(&seen.capacity, 0).s,
@@ -284,11 +286,11 @@ static void a_slot_that_failed_once_is_the_last_choice(void **state)
 	profile = inventory_find_profile(seen.inventory, "L40S-1Q");
 
 	assert_int_equal(capacity_available(&seen.capacity, profile), 32);
-	assert_int_equal(placement_choose(&seen.capacity, profile, &placement, &err), 0);
+	assert_int_equal(placement_choose(&seen.capacity, profile, &pack, &placement, &err), 0);
 	assert_int_equal(placement.slot, 1);
 	for (int slot = 1; slot < FAKE_VFS; slot++)
 		seen.capacity.slots[slot] = SLOT_USED;
-	assert_int_equal(placement_choose(&seen.capacity, profile, &placement, &err), 0);
+	assert_int_equal(placement_choose(&seen.capacity, profile, &pack, &placement, &err), 0);
 	assert_int_equal(placement.slot, 0);
 	forget(&seen);
 }
@@ -329,10 +331,65 @@ static void a_suspect_gpu_comes_last(void **state)
 	assert_int_equal(capacity_init(&seen.capacity, &input), 0);
 
 	assert_int_equal(placement_choose(&seen.capacity,
-					  inventory_find_profile(seen.inventory, "L40S-1Q"),
+					  inventory_find_profile(seen.inventory, "L40S-1Q"), &pack,
 					  &placement, &err),
 			 0);
 	assert_int_equal(placement.gpu, 1);
+	forget(&seen);
+}
+
+static size_t gpu_for(const struct seen *seen, const char *profile,
+		      const struct placement_wish *wish)
+{
+	struct placement placement;
+	struct err err;
+
+	assert_int_equal(placement_choose(&seen->capacity,
+					  inventory_find_profile(seen->inventory, profile), wish,
+					  &placement, &err),
+			 0);
+	return placement.gpu;
+}
+
+static void spreading_takes_the_gpu_with_the_fewest_vgpus(void **state)
+{
+	const struct placement_wish spread = { .spread = true };
+	struct fake_kernel kernel;
+	struct seen seen;
+
+	(void)state;
+	fake_kernel_init(&kernel, 3);
+	assert_int_equal(create_anywhere(&kernel, 0, fake_type_find("nvidia-1148")), 0);
+	assert_int_equal(create_anywhere(&kernel, 0, fake_type_find("nvidia-1148")), 0);
+	assert_int_equal(create_anywhere(&kernel, 1, fake_type_find("nvidia-1148")), 0);
+	assert_int_equal(create_anywhere(&kernel, 2, fake_type_find("nvidia-1156")), 0);
+	look(&kernel, &seen);
+
+	assert_int_equal(gpu_for(&seen, "L40S-2Q", &spread), 1); /* 2 has fewest, and no room */
+	assert_int_equal(gpu_for(&seen, "L40S-2Q", &pack), 0);
+	forget(&seen);
+}
+
+static void a_node_is_a_wish_and_no_condition(void **state)
+{
+	struct fake_kernel kernel;
+	struct seen seen;
+
+	(void)state;
+	fake_kernel_init(&kernel, 3);
+	assert_int_equal(create_anywhere(&kernel, 0, fake_type_find("nvidia-1148")), 0);
+	look(&kernel, &seen);
+	seen.inventory->gpus[2].numa_node = 1;
+
+	assert_int_equal(gpu_for(&seen, "L40S-2Q",
+				 &(struct placement_wish){ .has_node = true, .numa_node = 0 }),
+			 0);
+	assert_int_equal(gpu_for(&seen, "L40S-2Q",
+				 &(struct placement_wish){ .has_node = true, .numa_node = 1 }),
+			 2);
+	assert_int_equal(gpu_for(&seen, "L40S-2Q",
+				 &(struct placement_wish){ .has_node = true, .numa_node = 7 }),
+			 0);
 	forget(&seen);
 }
 
@@ -350,7 +407,7 @@ static void a_refusal_says_why_for_each_gpu(void **state)
 	look(&kernel, &seen);
 
 	assert_int_equal(placement_choose(&seen.capacity,
-					  inventory_find_profile(seen.inventory, "L40S-48Q"),
+					  inventory_find_profile(seen.inventory, "L40S-48Q"), &pack,
 					  &placement, &err),
 			 -1);
 	assert_int_equal(err.detail_count, 2);
@@ -440,6 +497,8 @@ int main(void)
 		cmocka_unit_test(shunned_slots_are_not_offered),
 		cmocka_unit_test(a_slot_that_failed_once_is_the_last_choice),
 		cmocka_unit_test(packing_prefers_the_locked_gpu_and_keeps_an_empty_one),
+		cmocka_unit_test(spreading_takes_the_gpu_with_the_fewest_vgpus),
+		cmocka_unit_test(a_node_is_a_wish_and_no_condition),
 		cmocka_unit_test(a_suspect_gpu_comes_last),
 		cmocka_unit_test(a_refusal_says_why_for_each_gpu),
 		cmocka_unit_test(mixed_sizes_give_a_lower_bound_that_says_so),

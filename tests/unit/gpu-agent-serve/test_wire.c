@@ -86,6 +86,49 @@ static void bad_creates_name_the_field(void **state)
 	}
 }
 
+static int wish_of(Hypeman__Gpu__V1__VgpuRequest vgpu, struct placement_wish *ret, struct err *err)
+{
+	Hypeman__Gpu__V1__CreateAllocationRequest wire =
+		HYPEMAN__GPU__V1__CREATE_ALLOCATION_REQUEST__INIT;
+	char id[] = REQUEST_ID, profile[] = "L40S-1Q";
+	struct create_request request;
+
+	wire.request_id = id;
+	wire.vgpu = &vgpu;
+	wire.grant_gid = 5;
+	vgpu.profile = profile;
+	if (create_request_from_wire(&wire.base, "p", &request, err))
+		return -1;
+	*ret = request.wish;
+	return 0;
+}
+
+static void wishes_are_read_and_checked(void **state)
+{
+	Hypeman__Gpu__V1__VgpuRequest vgpu = HYPEMAN__GPU__V1__VGPU_REQUEST__INIT;
+	struct placement_wish wish;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(wish_of(vgpu, &wish, &err), 0);
+	assert_false(wish.spread);
+	assert_false(wish.has_node);
+
+	vgpu.placement = HYPEMAN__GPU__V1__VGPU_REQUEST__PLACEMENT__PLACEMENT_SPREAD;
+	vgpu.numa_node_opt_case = HYPEMAN__GPU__V1__VGPU_REQUEST__NUMA_NODE_OPT_NUMA_NODE;
+	assert_int_equal(wish_of(vgpu, &wish, &err), 0);
+	assert_true(wish.spread);
+	assert_true(wish.has_node);
+	assert_int_equal(wish.numa_node, 0);
+
+	vgpu.numa_node = UINT32_MAX;
+	assert_int_equal(wish_of(vgpu, &wish, &err), -1);
+	assert_string_equal(err.field, "vgpu.numa_node");
+	vgpu.placement = 3;
+	assert_int_equal(wish_of(vgpu, &wish, &err), -1);
+	assert_string_equal(err.field, "vgpu.placement");
+}
+
 static void lists_check_size_and_token(void **state)
 {
 	static const struct {
@@ -219,6 +262,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_good_create_becomes_values),
 		cmocka_unit_test(bad_creates_name_the_field),
+		cmocka_unit_test(wishes_are_read_and_checked),
 		cmocka_unit_test(lists_check_size_and_token),
 		cmocka_unit_test(claims_check_ids_and_intent),
 		cmocka_unit_test(peers_are_read),
