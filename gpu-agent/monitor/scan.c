@@ -49,7 +49,8 @@ static void scan_all(const struct scan *scan)
 
 void scan_run(struct job *job)
 {
-	struct scan scan = { .job = job, .sysfs = &job->host.sysfs };
+	struct scan_types_known known = { 0 };
+	struct scan scan = { .job = job, .sysfs = &job->host.sysfs, .known = &known };
 	struct err err;
 
 	/* Before the host is looked at: what root makes meanwhile is not taken for foreign later.
@@ -62,5 +63,6 @@ void scan_run(struct job *job)
 	scan.has_nvswitch = plan_has_nvswitch(&job->host, &job->request) == 1;
 	scan_all(&scan);
 	pci_names_free(scan.names);
+	scan_types_known_done(&known);
 	journal_entries_done(&scan.journal);
 }

@@ -13,12 +13,18 @@
 #include "job.h"
 #include "pci_names.h"
 
+struct scan_types_known {
+	size_t count;
+	struct scan_type *items; /* owned */
+};
+
 struct scan {
 	struct job *job;
 	const struct tree *sysfs; /* the job's */
 	struct journal_entries journal;
 	struct pci_names *names;
 	bool has_nvswitch;
+	struct scan_types_known *known; /* borrowed */
 };
 
 /* Sends the function if it matters, and then what is below it. */
@@ -32,6 +38,8 @@ void scan_types(const struct scan *scan, struct op_pci *pci, bool send);
 void scan_mdevs(const struct scan *scan, struct op_pci *pci, bool send);
 void scan_vendor(const struct scan *scan, const struct op_pci *pci);
 void scan_passthrough(const struct scan *scan, struct op_pci *pci, bool send);
+
+void scan_types_known_done(struct scan_types_known *known);
 
 /* Root's bindings within the scope. */
 void scan_bindings(const struct scan *scan);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "mdev.h"
@@ -20,22 +21,78 @@ static int32_t read_available(const struct scan *scan, const struct op_mdev_type
 	return r == 0 && value >= 0 && value <= INT32_MAX ? (int32_t)value : OPS_UNKNOWN;
 }
 
-static void send_type(const struct scan *scan, struct pci_addr parent, const char *name)
+/*
+ * Name and description are the same for a type on each function of a GPU, and 32 functions with
+ * 23 types are many files: they are read once. Only what was read well is kept.
+ */
+struct scan_type {
+	struct pci_addr gpu;
+	struct op_mdev_type type;
+};
+
+static const struct op_mdev_type *find_known(const struct scan_types_known *known,
+					     struct pci_addr gpu, const char *name)
+{
+	for (size_t i = 0; i < known->count; i++)
+		if (pci_addr_compare(known->items[i].gpu, gpu) == 0 &&
+		    strcmp(known->items[i].type.type, name) == 0)
+			return &known->items[i].type;
+	return NULL;
+}
+
+/* Without memory it is read again. */
+static void keep(struct scan_types_known *known, struct pci_addr gpu,
+		 const struct op_mdev_type *type)
+{
+	struct scan_type *grown =
+		reallocarray(known->items, known->count + 1, sizeof(*known->items));
+
+	if (!grown)
+		return;
+	known->items = grown;
+	grown[known->count++] = (struct scan_type){ gpu, *type };
+}
+
+void scan_types_known_done(struct scan_types_known *known)
+{
+	free(known->items);
+	*known = (struct scan_types_known){ 0 };
+}
+
+/* Whether all there is was read. */
+static bool read_type(const struct scan *scan, struct pci_addr parent, const char *name,
+		      struct op_mdev_type *type)
 {
 	char text[TREE_TEXT_MAX];
+	int has_name =
+		tree_read(scan->sysfs, text, sizeof(text), TYPES "/%s/name", PCI_STR(parent), name);
+	int has_text;
+
+	if (has_name > 0)
+		snprintf(type->name, sizeof(type->name), "%s", text);
+	has_text = tree_read(scan->sysfs, text, sizeof(text), TYPES "/%s/description",
+			     PCI_STR(parent), name);
+	if (has_text < 0)
+		text[0] = '\0';
+	type->framebuffer_mb = mdev_text_framebuffer(text);
+	type->max_instance = mdev_text_max_instance(text);
+	return has_name > 0 && has_text > 0;
+}
+
+static void send_type(const struct scan *scan, const struct op_pci *pci, const char *name)
+{
+	struct pci_addr gpu = pci->is_virtual ? pci->physfn : pci->address;
+	const struct op_mdev_type *known = find_known(scan->known, gpu, name);
 	struct op_record record;
 	struct op_mdev_type *type = &record.mdev_type;
 
 	job_record_init(&record, OP_RECORD_MDEV_TYPE);
-	type->parent = parent;
+	if (known)
+		memcpy(type, known, sizeof(*type));
 	strcpy(type->type, name);
-	if (tree_read(scan->sysfs, text, sizeof(text), TYPES "/%s/name", PCI_STR(parent), name) > 0)
-		snprintf(type->name, sizeof(type->name), "%s", text);
-	if (tree_read(scan->sysfs, text, sizeof(text), TYPES "/%s/description", PCI_STR(parent),
-		      name) < 0)
-		text[0] = '\0';
-	type->framebuffer_mb = mdev_text_framebuffer(text);
-	type->max_instance = mdev_text_max_instance(text);
+	type->parent = pci->address;
+	if (!known && read_type(scan, pci->address, name, type))
+		keep(scan->known, gpu, type);
 	type->available = read_available(scan, type);
 	job_send(scan->job, &record);
 }
@@ -55,7 +112,7 @@ void scan_types(const struct scan *scan, struct op_pci *pci, bool send)
 	pci->is_mdev_parent = 1;
 	while (send && (entry = readdir(dir)))
 		if (entry->d_name[0] != '.' && strlen(entry->d_name) < OPS_TYPE_MAX)
-			send_type(scan, pci->address, entry->d_name);
+			send_type(scan, pci, entry->d_name);
 }
 
 /* One that exists but cannot be read is told without type and group: it takes its slot. */

@@ -312,6 +312,41 @@ static void names_come_from_our_table_then_pci_ids_then_the_numbers(void **state
 	pci_names_free(names);
 }
 
+static void a_type_of_the_same_name_is_each_boards_own(void **state)
+{
+	struct fixture_answer answer;
+	size_t names[2] = { 0 };
+
+	for (int vf = 4; vf < 6; vf++) {
+		char first[16], second[16];
+
+		snprintf(first, sizeof(first), "0000:41:00.%d", vf);
+		snprintf(second, sizeof(second), "0000:61:00.%d", vf);
+		fixture_add_function(*state, first, "0x10de\n", "0x2235\n", "0x030200\n",
+				     "0000:41:00.0");
+		fixture_add_function(*state, second, "0x10de\n", "0x26b9\n", "0x030200\n",
+				     "0000:61:00.0");
+		fixture_add_type(*state, first, "nvidia-555", "NVIDIA A40-1B\n", A40_1B, "1\n");
+		fixture_add_type(*state, second, "nvidia-555", "NVIDIA L40S-2B\n",
+				 "framebuffer=2048M, max_instance=24\n", "0\n");
+	}
+	scan(*state, &answer);
+	for (size_t i = 0; i < answer.count; i++) {
+		const struct op_mdev_type *type = &answer.records[i].mdev_type;
+		bool first = type->parent.bus == 0x41;
+
+		if (answer.records[i].kind != OP_RECORD_MDEV_TYPE)
+			continue;
+		names[first]++;
+		assert_string_equal(type->name, first ? "NVIDIA A40-1B" : "NVIDIA L40S-2B");
+		assert_int_equal(type->framebuffer_mb, first ? 1024 : 2048);
+		assert_int_equal(type->max_instance, first ? 32 : 24);
+		assert_int_equal(type->available, first);
+	}
+	assert_int_equal(names[0], 2);
+	assert_int_equal(names[1], 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -328,6 +363,7 @@ int main(void)
 		TEST(mdevs_are_told_with_type_group_and_whose_they_are),
 		TEST(a_half_removed_mdev_is_told_as_such),
 		TEST(an_unreadable_mdev_still_takes_its_slot),
+		TEST(a_type_of_the_same_name_is_each_boards_own),
 		cmocka_unit_test(descriptions_are_read_as_far_as_they_say),
 		cmocka_unit_test(names_come_from_our_table_then_pci_ids_then_the_numbers),
 	};
