@@ -178,7 +178,7 @@ static int stream_logs(struct rpc_call *call, const ProtobufCMessage *message, v
 	const Hypeman__Instance__V1__StreamLogsRequest *request =
 		(const Hypeman__Instance__V1__StreamLogsRequest *)message;
 	scoped(log_reader_close) struct log_reader *reader = NULL;
-	enum log_source source;
+	enum log_source source = LOG_APP;
 	struct id id;
 	size_t tail;
 	int directory;
