@@ -89,7 +89,7 @@ static int read_version(struct records *records, int *ret, struct err *err)
 
 static int set_up(struct records *records, struct err *err)
 {
-	int version;
+	int version = 0;
 
 	if (sqlite3_exec(records->db,
 			 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
