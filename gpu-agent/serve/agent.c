@@ -7,11 +7,11 @@
 
 #include "clock.h"
 #include "common/log.h"
+#include "cordon.h"
 
 #define BOOT_ID_FILE	"/proc/sys/kernel/random/boot_id"
 #define SLOW_MS		1000 /* an operation that takes longer makes its GPU the last choice */
-#define FAILURES_MAX	3
-#define RESCAN_DELAY_MS 200 /* after a change of ours: several share one scan */
+#define RESCAN_DELAY_MS 200  /* after a change of ours: several share one scan */
 
 /* ---- Life ------------------------------------------------------------------------- */
 
@@ -30,7 +30,8 @@ static int load(struct agent *agent, struct err *err)
 
 	if (records_load_catalogue(agent->records, &agent->catalogue, err) ||
 	    records_last_sequence(agent->records, &agent->last_sequence, err) ||
-	    records_load(agent->records, &allocations, &count, err))
+	    records_load(agent->records, &allocations, &count, err) ||
+	    registry_load_cordons(agent->records, &agent->cordons, &agent->cordon_count, err))
 		return -1;
 	for (size_t i = 0; i < count; i++) {
 		struct lease *lease = lease_add_locked(agent, &allocations[i]);
@@ -52,6 +53,7 @@ int agent_new(const struct agent_options *options, struct records *records,
 	agent->options = *options;
 	agent->records = records;
 	agent->monitor = monitor;
+	pthread_mutex_init(&agent->registry_lock, NULL);
 	pthread_mutex_init(&agent->lock, NULL);
 	clock_cond_init(&agent->changed);
 	read_boot_id(agent->boot_id);
@@ -70,10 +72,12 @@ void agent_free(struct agent *agent)
 	free(agent->leases);
 	free(agent->changes);
 	free(agent->failures);
+	free(agent->cordons);
 	inventory_free(agent->inventory);
 	catalogue_done(&agent->catalogue);
 	host_view_unref(agent->view);
 	pthread_cond_destroy(&agent->changed);
+	pthread_mutex_destroy(&agent->registry_lock);
 	pthread_mutex_destroy(&agent->lock);
 	free(agent);
 }
@@ -126,10 +130,18 @@ static size_t fill_troubled(const struct agent *agent, struct capacity_scope *sc
 		if (failures->count == 0)
 			continue;
 		troubled->slot = failures->slot;
-		troubled->shunned = failures->count >= FAILURES_MAX;
+		troubled->shunned = failures->count >= AGENT_FAILURES_MAX;
 		snprintf(troubled->reason, sizeof(troubled->reason),
 			 "the driver refused %u creates in a row", failures->count);
 		count++;
+	}
+	for (size_t i = 0; i < agent->cordon_count; i++) {
+		struct troubled_slot *troubled = &scope->troubled[count++];
+
+		troubled->slot = agent->cordons[i].slot;
+		troubled->shunned = true;
+		snprintf(troubled->reason, sizeof(troubled->reason), "cordoned: %s",
+			 agent->cordons[i].reason);
 	}
 	return count;
 }
@@ -144,7 +156,8 @@ int agent_capacity_locked(struct agent *agent, struct capacity_scope *ret)
 
 	*ret = (struct capacity_scope){
 		.claims = calloc(agent->lease_count + 1, sizeof(*ret->claims)),
-		.troubled = calloc(agent->failure_count + 1, sizeof(*ret->troubled)),
+		.troubled = calloc(agent->failure_count + agent->cordon_count + 1,
+				   sizeof(*ret->troubled)),
 	};
 	if (ret->claims && ret->troubled) {
 		fill_claims(agent, ret);
@@ -206,6 +219,8 @@ static int get_view_locked(struct agent *agent, struct host_view **ret, struct e
 			return err_sys(err, ENOMEM, "cannot count the GPUs");
 		agent->view = host_view_new(&scope.capacity, agent->generation);
 		capacity_scope_done(&scope);
+		if (agent->view && cordon_describe_locked(agent, agent->view))
+			host_view_unref(TAKE_PTR(agent->view));
 		if (!agent->view)
 			return err_sys(err, ENOMEM, "cannot count the GPUs");
 	}
@@ -351,8 +366,9 @@ void agent_judge_slot_locked(struct agent *agent, struct pci_addr slot, bool fai
 	if (!failures)
 		return;
 	failures->count = failed ? failures->count + 1 : 0;
-	if (failures->count == FAILURES_MAX)
-		log_warning("%s: %u creates failed in a row, not using it until the next start",
+	failures->since_ms = clock_realtime_ms();
+	if (failures->count == AGENT_FAILURES_MAX)
+		log_warning("%s: %u creates failed in a row, not using it until it is uncordoned",
 			    PCI_STR(slot), failures->count);
 	agent_touch_locked(agent);
 }

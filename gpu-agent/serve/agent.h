@@ -21,7 +21,7 @@
 #include "capacity.h"
 #include "host_view.h"
 #include "monitor_client.h"
-#include "records.h"
+#include "registry.h"
 
 struct agent_options {
 	const char *sysfs_root, *dev_root; /* borrowed */
@@ -61,10 +61,13 @@ struct change {
 	struct op_mdev vgpu;
 };
 
+#define AGENT_FAILURES_MAX 3 /* in a row, and the slot is not used any more */
+
 /* A slot on which creates failed one after another. */
 struct slot_failures {
 	struct pci_addr slot;
 	unsigned count;
+	int64_t since_ms; /* the last one, since 1970 */
 };
 
 /* Somebody who wants to know when the generation changes. */
@@ -80,6 +83,8 @@ struct agent {
 	struct monitor_client *monitor; /* borrowed; has locks of its own */
 	char boot_id[OPS_UUID_SIZE];
 
+	pthread_mutex_t registry_lock; /* one change of the registry at a time; taken first */
+
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* a lease became idle, a scan was published, or the end is near */
 
@@ -94,6 +99,8 @@ struct agent {
 	size_t change_count;
 	struct slot_failures *failures; /* owned */
 	size_t failure_count;
+	struct cordon *cordons; /* owned */
+	size_t cordon_count;
 	struct host_view *view; /* NULL: to be made for the next reader */
 	uint64_t generation;
 	struct watcher *watchers; /* borrowed */
@@ -152,7 +159,7 @@ bool agent_wait_locked(struct agent *agent, int64_t deadline_ms);
 /* Our own change, into the inventory and into what a running scan will publish. */
 void agent_record_change_locked(struct agent *agent, bool created, const struct op_mdev *vgpu);
 
-/* Three failures in a row, and the slot is not used again until the agent restarts. */
+/* AGENT_FAILURES_MAX in a row, and the slot is not used until it is uncordoned, or a restart. */
 void agent_judge_slot_locked(struct agent *agent, struct pci_addr slot, bool failed);
 
 /* ---- Scans ------------------------------------------------------------------------ */

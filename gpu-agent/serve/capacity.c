@@ -72,7 +72,7 @@ static void add_troubled(struct capacity *capacity, const struct capacity_input 
 		if (!troubled->shunned)
 			continue;
 		capacity->loads[inventory->slots[slot].gpu].shunned = troubled;
-		if (capacity->slots[slot] == SLOT_FREE)
+		if (capacity->slots[slot] == SLOT_FREE || inventory->slots[slot].shared)
 			capacity->slots[slot] = SLOT_SHUNNED;
 	}
 }

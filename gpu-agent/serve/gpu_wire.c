@@ -153,6 +153,36 @@ int sync_request_from_wire(const ProtobufCMessage *message, const char *principa
 	return 0;
 }
 
+static int check_address(const char *text, struct pci_addr *ret, struct err *err)
+{
+	if (pci_addr_parse(text, ret))
+		return err_field(err, "pci_address",
+				 "pci_address is '%s', must be like 0000:41:00.4", text);
+	return 0;
+}
+
+int cordon_request_from_wire(const ProtobufCMessage *message, struct pci_addr *ret_slot,
+			     const char **ret_reason, struct err *err)
+{
+	const Hypeman__Gpu__V1__CordonSlotRequest *wire = (const void *)message;
+
+	if (!wire->reason[0])
+		return err_field(err, "reason", "reason is missing, must say why");
+	if (strlen(wire->reason) >= REGISTRY_REASON_MAX)
+		return err_field(err, "reason", "reason has %zu bytes, must have at most %d",
+				 strlen(wire->reason), REGISTRY_REASON_MAX - 1);
+	*ret_reason = wire->reason;
+	return check_address(wire->pci_address, ret_slot, err);
+}
+
+int uncordon_request_from_wire(const ProtobufCMessage *message, struct pci_addr *ret_slot,
+			       struct err *err)
+{
+	const Hypeman__Gpu__V1__UncordonSlotRequest *wire = (const void *)message;
+
+	return check_address(wire->pci_address, ret_slot, err);
+}
+
 /* ---- Allocations -------------------------------------------------------------------- */
 
 /* A message with what it points at. */
@@ -298,5 +328,21 @@ int sync_reply(struct rpc_call *call, struct sync_result *result, struct err *er
 	response.in_use_ids = in_use;
 	response.n_missing_ids = result->missing.count;
 	response.missing_ids = missing;
+	return reply(call, &response.base);
+}
+
+int cordon_reply(struct rpc_call *call)
+{
+	const Hypeman__Gpu__V1__CordonSlotResponse response =
+		HYPEMAN__GPU__V1__CORDON_SLOT_RESPONSE__INIT;
+
+	return reply(call, &response.base);
+}
+
+int uncordon_reply(struct rpc_call *call)
+{
+	const Hypeman__Gpu__V1__UncordonSlotResponse response =
+		HYPEMAN__GPU__V1__UNCORDON_SLOT_RESPONSE__INIT;
+
 	return reply(call, &response.base);
 }

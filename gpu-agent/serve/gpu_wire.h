@@ -18,6 +18,11 @@ int delete_request_from_wire(const ProtobufCMessage *message, char ret_id[OPS_UU
 int list_request_from_wire(const ProtobufCMessage *message, size_t *ret_max, uint64_t *ret_after,
 			   struct err *err);
 
+int cordon_request_from_wire(const ProtobufCMessage *message, struct pci_addr *ret_slot,
+			     const char **ret_reason, struct err *err);
+int uncordon_request_from_wire(const ProtobufCMessage *message, struct pci_addr *ret_slot,
+			       struct err *err);
+
 /* The ids are in *ret, which the caller ends with sync_request_done(). */
 int sync_request_from_wire(const ProtobufCMessage *message, const char *principal,
 			   struct sync_request *ret, struct err *err);
@@ -33,6 +38,8 @@ int create_reply(struct rpc_call *call, struct allocation *allocation,
 int delete_reply(struct rpc_call *call);
 int list_reply(struct rpc_call *call, struct allocation *allocations, size_t count, bool more,
 	       uint64_t revision, const struct wire_roots *roots, struct err *err);
+int cordon_reply(struct rpc_call *call);
+int uncordon_reply(struct rpc_call *call);
 int sync_reply(struct rpc_call *call, struct sync_result *result, struct err *err);
 
 #endif

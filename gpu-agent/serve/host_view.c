@@ -67,6 +67,10 @@ static void fill_gpu(struct view_gpu *view, const struct capacity *capacity, siz
 
 	view->address = gpu->address;
 	memcpy(view->name, gpu->name, sizeof(view->name));
+	memcpy(view->driver, gpu->driver, sizeof(view->driver));
+	view->vendor = gpu->board.vendor;
+	view->device = gpu->board.device;
+	view->iommu_group = gpu->iommu_group;
 	view->framework = gpu->framework;
 	view->numa_node = gpu->numa_node;
 	view->available = may_be_passed_through(gpu);
@@ -145,5 +149,6 @@ void host_view_unref(struct host_view *view)
 		return;
 	free(view->profiles);
 	free(view->gpus);
+	free(view->conditions);
 	free(view);
 }

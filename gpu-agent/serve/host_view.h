@@ -24,6 +24,9 @@ struct view_profile {
 struct view_gpu {
 	struct pci_addr address;
 	char name[OPS_NAME_MAX];
+	char driver[OPS_DRIVER_MAX]; /* empty: none */
+	uint16_t vendor, device;
+	uint32_t iommu_group; /* OPS_NO_GROUP */
 	enum framework framework;
 	int32_t numa_node;
 	uint32_t total_slots, used_slots;
@@ -31,6 +34,22 @@ struct view_gpu {
 	char reason[192];
 	bool available; /* passthrough */
 	bool barred;	/* listed with its reason, but no part of the host's figures */
+};
+
+enum slot_condition_kind {
+	SLOT_CORDONED,
+	SLOT_QUARANTINED,
+	SLOT_WEDGED,
+	SLOT_DRAINING,
+};
+
+/* Why a slot is not offered. */
+struct slot_condition {
+	struct pci_addr slot;
+	size_t gpu; /* index of view->gpus */
+	enum slot_condition_kind kind;
+	int64_t since_ms; /* since 1970 */
+	char reason[192];
 };
 
 struct host_view {
@@ -41,6 +60,8 @@ struct host_view {
 	size_t profile_count;
 	struct view_gpu *gpus; /* owned, by address */
 	size_t gpu_count;
+	struct slot_condition *conditions; /* owned; added by the maker before it shares the view */
+	size_t condition_count;
 	unsigned references; /* atomic */
 };
 

@@ -2,18 +2,33 @@
 #include "host_wire.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "hypeman/gpu/v1/gpu_service.pb-c.h"
 
 /* GetHost's messages; each array is owned. */
+/* One message each, with what it points at. */
+struct wire_gpu {
+	struct pci_addr_text address;
+	char vendor_id[sizeof("10de")], device_id[sizeof("26b9")];
+};
+
+struct wire_condition {
+	Hypeman__Gpu__V1__SlotCondition message;
+	Google__Protobuf__Timestamp since;
+	struct pci_addr_text address;
+};
+
 struct wire_host {
 	Hypeman__Gpu__V1__GetHostResponse response;
 	Hypeman__Gpu__V1__GpuStatus status;
 	Hypeman__Gpu__V1__GpuProfile *profiles, **profile_pointers;
 	Hypeman__Gpu__V1__GpuDevice *devices, **device_pointers;
 	Hypeman__Gpu__V1__PhysicalGpu *gpus, **gpu_pointers;
-	struct pci_addr_text *addresses;
+	struct wire_gpu *gpu_texts;
+	struct wire_condition *conditions;
+	Hypeman__Gpu__V1__SlotCondition **condition_pointers; /* those of one GPU lie together */
 };
 
 static void wire_host_done(struct wire_host *wire)
@@ -24,12 +39,15 @@ static void wire_host_done(struct wire_host *wire)
 	free(wire->device_pointers);
 	free(wire->gpus);
 	free(wire->gpu_pointers);
-	free(wire->addresses);
+	free(wire->gpu_texts);
+	free(wire->conditions);
+	free(wire->condition_pointers);
 }
 
 static int wire_host_init(struct wire_host *wire, const struct host_view *view)
 {
 	size_t profiles = view->profile_count + 1, gpus = view->gpu_count + 1;
+	size_t conditions = view->condition_count + 1;
 
 	*wire = (struct wire_host){
 		.response = HYPEMAN__GPU__V1__GET_HOST_RESPONSE__INIT,
@@ -40,10 +58,13 @@ static int wire_host_init(struct wire_host *wire, const struct host_view *view)
 		.device_pointers = calloc(gpus, sizeof(*wire->device_pointers)),
 		.gpus = calloc(gpus, sizeof(*wire->gpus)),
 		.gpu_pointers = calloc(gpus, sizeof(*wire->gpu_pointers)),
-		.addresses = calloc(gpus, sizeof(*wire->addresses)),
+		.gpu_texts = calloc(gpus, sizeof(*wire->gpu_texts)),
+		.conditions = calloc(conditions, sizeof(*wire->conditions)),
+		.condition_pointers = calloc(conditions, sizeof(*wire->condition_pointers)),
 	};
 	if (wire->profiles && wire->profile_pointers && wire->devices && wire->device_pointers &&
-	    wire->gpus && wire->gpu_pointers && wire->addresses)
+	    wire->gpus && wire->gpu_pointers && wire->gpu_texts && wire->conditions &&
+	    wire->condition_pointers)
 		return 0;
 	wire_host_done(wire);
 	return -ENOMEM;
@@ -95,15 +116,77 @@ static Hypeman__Gpu__V1__PhysicalGpu__Framework framework_to_wire(enum framework
 	return HYPEMAN__GPU__V1__PHYSICAL_GPU__FRAMEWORK__FRAMEWORK_UNSPECIFIED;
 }
 
+static Hypeman__Gpu__V1__SlotCondition__State condition_kind_to_wire(enum slot_condition_kind kind)
+{
+	switch (kind) {
+	case SLOT_CORDONED:
+		return HYPEMAN__GPU__V1__SLOT_CONDITION__STATE__STATE_CORDONED;
+	case SLOT_QUARANTINED:
+		return HYPEMAN__GPU__V1__SLOT_CONDITION__STATE__STATE_QUARANTINED;
+	case SLOT_WEDGED:
+		return HYPEMAN__GPU__V1__SLOT_CONDITION__STATE__STATE_WEDGED;
+	case SLOT_DRAINING:
+		return HYPEMAN__GPU__V1__SLOT_CONDITION__STATE__STATE_DRAINING;
+	}
+	return HYPEMAN__GPU__V1__SLOT_CONDITION__STATE__STATE_UNSPECIFIED;
+}
+
+static void condition_to_wire(struct slot_condition *condition, struct wire_condition *wire)
+{
+	hypeman__gpu__v1__slot_condition__init(&wire->message);
+	google__protobuf__timestamp__init(&wire->since);
+	wire->address = pci_addr_text(condition->slot);
+	wire->since.seconds = condition->since_ms / 1000;
+	wire->since.nanos = (int32_t)(condition->since_ms % 1000 * 1000000);
+	wire->message.pci_address = wire->address.s;
+	wire->message.state = condition_kind_to_wire(condition->kind);
+	wire->message.reason = condition->reason;
+	wire->message.since = &wire->since;
+}
+
+/* Those of one GPU, into the pointers from *used on. */
+static void conditions_to_wire(struct host_view *view, size_t gpu, struct wire_host *wire,
+			       size_t *used)
+{
+	Hypeman__Gpu__V1__SlotCondition **first = &wire->condition_pointers[*used];
+	size_t count = 0;
+
+	for (size_t i = 0; i < view->condition_count; i++) {
+		if (view->conditions[i].gpu != gpu)
+			continue;
+		condition_to_wire(&view->conditions[i], &wire->conditions[i]);
+		first[count++] = &wire->conditions[i].message;
+	}
+	wire->gpus[gpu].n_conditions = count;
+	wire->gpus[gpu].conditions = first;
+	*used += count;
+}
+
+static void gpu_texts_to_wire(const struct view_gpu *view, struct wire_gpu *texts,
+			      Hypeman__Gpu__V1__PhysicalGpu *gpu)
+{
+	texts->address = pci_addr_text(view->address);
+	snprintf(texts->vendor_id, sizeof(texts->vendor_id), "%04x", view->vendor);
+	snprintf(texts->device_id, sizeof(texts->device_id), "%04x", view->device);
+	gpu->pci_address = texts->address.s;
+	gpu->vendor_id = texts->vendor_id;
+	gpu->device_id = texts->device_id;
+}
+
 static void gpus_to_wire(struct host_view *view, struct wire_host *wire)
 {
+	size_t conditions = 0;
+
 	for (size_t i = 0; i < view->gpu_count; i++) {
 		Hypeman__Gpu__V1__PhysicalGpu *gpu = &wire->gpus[i];
 
 		hypeman__gpu__v1__physical_gpu__init(gpu);
-		wire->addresses[i] = pci_addr_text(view->gpus[i].address);
-		gpu->pci_address = wire->addresses[i].s;
+		gpu_texts_to_wire(&view->gpus[i], &wire->gpu_texts[i], gpu);
+		conditions_to_wire(view, i, wire, &conditions);
 		gpu->name = view->gpus[i].name;
+		gpu->driver = view->gpus[i].driver;
+		if (view->gpus[i].iommu_group != OPS_NO_GROUP)
+			gpu->iommu_group = view->gpus[i].iommu_group;
 		gpu->framework = framework_to_wire(view->gpus[i].framework);
 		gpu->numa_node = view->gpus[i].numa_node;
 		gpu->total_slots = view->gpus[i].total_slots;

@@ -9,7 +9,8 @@
 #include <sys/file.h>
 
 #include <fcntl.h>
-#include <sqlite3.h>
+
+#include "records_db.h"
 
 #define SCHEMA_VERSION	2
 #define BUSY_TIMEOUT_MS 2000
@@ -204,6 +205,8 @@ static int open_database(struct records *records, const char *path, struct err *
 		return db_err(records, err, "set up");
 	if (prepare(records, BEGIN, ROLLBACK, err) || prepare_schema(records, path, err))
 		return -1;
+	if (registry_prepare(records->db) != SQLITE_OK)
+		return db_err(records, err, "create the tables of");
 	return prepare(records, LOAD, SAVE_TYPE, err);
 }
 
@@ -236,6 +239,17 @@ void records_close(struct records *records)
 		close(records->lock_fd);
 	pthread_mutex_destroy(&records->lock);
 	free(records);
+}
+
+sqlite3 *records_db_lock(struct records *records)
+{
+	pthread_mutex_lock(&records->lock);
+	return records->db;
+}
+
+void records_db_unlock(struct records *records)
+{
+	pthread_mutex_unlock(&records->lock);
 }
 
 /* ---- Rows ----------------------------------------------------------------------- */

@@ -4,7 +4,7 @@
  * vGPU types. SQLite in <state-dir>/gpu-agent.db, write-ahead log, synchronous=FULL: what
  * a function has returned 0 for survives a crash of the machine.
  *
- * Thread safe: one connection behind a lock of its own. No other file uses SQLite.
+ * Thread safe: one connection behind a lock of its own. Only records.c and registry.c use SQLite.
  */
 
 #ifndef GPU_AGENT_SERVE_RECORDS_H

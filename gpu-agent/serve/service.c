@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "common/log.h"
+#include "cordon.h"
 #include "gpu_proto_descriptor_set.h"
 #include "host_wire.h"
 #include "hypeman/gpu/v1/gpu_service.pb-c.h"
@@ -21,6 +22,10 @@ static int sync_allocations(struct rpc_call *call, const ProtobufCMessage *reque
 			    struct err *err);
 static int watch_host(struct rpc_call *call, const ProtobufCMessage *request, void *user,
 		      struct err *err);
+static int cordon(struct rpc_call *call, const ProtobufCMessage *request, void *user,
+		  struct err *err);
+static int uncordon(struct rpc_call *call, const ProtobufCMessage *request, void *user,
+		    struct err *err);
 
 _Static_assert(sizeof(((struct rpc_peer *)NULL)->name) <= ALLOCATION_PRINCIPAL_MAX,
 	       "a peer's name is its principal");
@@ -37,6 +42,8 @@ static const struct rpc_method methods[] = {
 	{ "ListAllocations", ROLE_ALLOCATOR | ROLE_ADMIN, list_allocations, 0 },
 	{ "SyncAllocations", ROLE_ALLOCATOR | ROLE_ADMIN, sync_allocations, RPC_LONG },
 	{ "WatchHost", ROLE_READER | ROLE_ADMIN, watch_host, RPC_LONG },
+	{ "CordonSlot", ROLE_ADMIN, cordon, 0 },
+	{ "UncordonSlot", ROLE_ADMIN, uncordon, 0 },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -172,4 +179,29 @@ static int watch_host(struct rpc_call *call, const ProtobufCMessage *request, vo
 	r = send_changes(call, service, err);
 	agent_remove_watcher(service->agent, &watcher);
 	return r;
+}
+
+static int cordon(struct rpc_call *call, const ProtobufCMessage *request, void *user,
+		  struct err *err)
+{
+	struct gpu_service *service = user;
+	struct pci_addr slot;
+	const char *reason;
+
+	if (cordon_request_from_wire(request, &slot, &reason, err) ||
+	    cordon_slot(service->agent, slot, reason, err))
+		return refuse(call, "CordonSlot", err);
+	return cordon_reply(call);
+}
+
+static int uncordon(struct rpc_call *call, const ProtobufCMessage *request, void *user,
+		    struct err *err)
+{
+	struct gpu_service *service = user;
+	struct pci_addr slot;
+
+	if (uncordon_request_from_wire(request, &slot, err) ||
+	    uncordon_slot(service->agent, slot, err))
+		return refuse(call, "UncordonSlot", err);
+	return uncordon_reply(call);
 }
