@@ -3,11 +3,11 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
-#include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "common/user_id.h"
 
 /* "127.0.0.1:8080" */
 static int parse_listen(struct settings *settings, struct err *err)
@@ -36,27 +36,6 @@ static int parse_listen(struct settings *settings, struct err *err)
 			"proxy that authenticates before it",
 			settings->listen, port);
 	settings->port = (unsigned)port;
-	return 0;
-}
-
-/* A name or a number; a socket of anybody else is not the service. */
-static int parse_user(const char *name, const char *text, uid_t *ret, struct err *err)
-{
-	const struct passwd *user;
-	unsigned long number;
-	char *end;
-
-	errno = 0;
-	number = strtoul(text, &end, 10);
-	if (isdigit((unsigned char)text[0]) && !*end && !errno && number < (uid_t)-1) {
-		*ret = (uid_t)number;
-		return 0;
-	}
-	user = getpwnam(text);
-	if (!user)
-		return err_field(err, name, "%s is '%s', must be a user of this host or a uid",
-				 name, text);
-	*ret = user->pw_uid;
 	return 0;
 }
 
@@ -100,9 +79,10 @@ int settings_parse(struct settings *settings, int argc, char **argv, struct err 
 				 (unsigned long)settings->streams,
 				 (unsigned long)settings->threads);
 	if (parse_listen(settings, err) ||
-	    parse_user("gpu-agent-user", settings->gpu_agent_user, &settings->gpu_agent_uid, err) ||
-	    parse_user("instance-svc-user", settings->instance_svc_user,
-		       &settings->instance_svc_uid, err))
+	    user_id_parse("gpu-agent-user", settings->gpu_agent_user, &settings->gpu_agent_uid,
+			  err) ||
+	    user_id_parse("instance-svc-user", settings->instance_svc_user,
+			  &settings->instance_svc_uid, err))
 		return -1;
 	return 0;
 }

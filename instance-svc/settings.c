@@ -1,86 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "settings.h"
 
-#include <ctype.h>
-#include <errno.h>
-#include <pwd.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "common/rpc/peer_text.h"
+#include "common/user_id.h"
 #include "service.h"
 
 #define SETTING_COUNT 17
 
-static const struct {
-	const char *word;
-	unsigned role;
-} roles[] = {
+static const struct peer_role roles[] = {
 	{ "reader", ROLE_READER },
 	{ "operator", ROLE_OPERATOR },
+	{ NULL, 0 },
 };
-
-/* A name of the user database, or a number. */
-static int parse_user(const char *text, uid_t *ret)
-{
-	const struct passwd *user;
-	char *end;
-	unsigned long number;
-
-	if (isdigit((unsigned char)*text)) {
-		number = strtoul(text, &end, 10);
-		if (*end || number >= UINT32_MAX)
-			return -EINVAL;
-		*ret = (uid_t)number;
-		return 0;
-	}
-	user = getpwnam(text);
-	if (!user)
-		return -ENOENT;
-	*ret = user->pw_uid;
-	return 0;
-}
-
-static int parse_roles(const char *text, unsigned *ret)
-{
-	*ret = 0;
-	for (;;) {
-		size_t length = strcspn(text, "+"), i;
-
-		for (i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
-			if (strlen(roles[i].word) == length &&
-			    strncmp(roles[i].word, text, length) == 0)
-				break;
-		if (i == sizeof(roles) / sizeof(roles[0]))
-			return -EINVAL;
-		*ret |= roles[i].role;
-		if (text[length] == '\0')
-			return 0;
-		text += length + 1;
-	}
-}
 
 int settings_parse_peer(const char *text, struct rpc_peer *ret, struct err *err)
 {
-	struct rpc_peer peer = { 0 };
-	char name[32], user[64], role[64];
-	char rest;
-
-	if (sscanf(text, "%31[^:]:%63[^:]:%63[^:]%c", name, user, role, &rest) != 3)
-		return err_field(err, "peer",
-				 "peer is '%s': must be name:user-or-uid:role, where role is "
-				 "reader, operator or both joined by '+'",
-				 text);
-	if (parse_user(user, &peer.uid) < 0)
-		return err_field(err, "peer", "peer is '%s': there is no user '%s'", text, user);
-	if (parse_roles(role, &peer.roles) < 0)
-		return err_field(err, "peer",
-				 "peer is '%s': its role is '%s', must be reader, operator or both "
-				 "joined by '+'",
-				 text, role);
-	memcpy(peer.name, name, sizeof(peer.name));
-	*ret = peer;
-	return 0;
+	return peer_text_parse(text, roles, ret, err);
 }
 
 static int check_peers(struct settings *settings, struct err *err)
@@ -116,11 +53,9 @@ static int check(struct settings *settings, struct err *err)
 		return err_field(err, "accel", "accel is '%s': must be auto, kvm or tcg",
 				 settings->accel_text);
 	settings->gpu_agent_uid = (uid_t)-1;
-	if (*settings->gpu_agent_user &&
-	    parse_user(settings->gpu_agent_user, &settings->gpu_agent_uid) < 0)
-		return err_field(err, "gpu-agent-user",
-				 "gpu-agent-user is '%s': there is no such user",
-				 settings->gpu_agent_user);
+	if (*settings->gpu_agent_user && user_id_parse("gpu-agent-user", settings->gpu_agent_user,
+						       &settings->gpu_agent_uid, err) < 0)
+		return -1;
 	return check_peers(settings, err);
 }
 
