@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "common/log.h"
 #include "cordon.h"
+#include "passthrough.h"
 
 #define BOOT_ID_FILE	"/proc/sys/kernel/random/boot_id"
 #define SLOW_MS		1000 /* an operation that takes longer makes its GPU the last choice */
@@ -31,7 +32,8 @@ static int load(struct agent *agent, struct err *err)
 	if (records_load_catalogue(agent->records, &agent->catalogue, err) ||
 	    records_last_sequence(agent->records, &agent->last_sequence, err) ||
 	    records_load(agent->records, &allocations, &count, err) ||
-	    registry_load_cordons(agent->records, &agent->cordons, &agent->cordon_count, err))
+	    registry_load_cordons(agent->records, &agent->cordons, &agent->cordon_count, err) ||
+	    registry_load_devices(agent->records, &agent->devices, &agent->device_count, err))
 		return -1;
 	for (size_t i = 0; i < count; i++) {
 		struct lease *lease = lease_add_locked(agent, &allocations[i]);
@@ -73,6 +75,8 @@ void agent_free(struct agent *agent)
 	free(agent->changes);
 	free(agent->failures);
 	free(agent->cordons);
+	free(agent->devices);
+	functions_free(agent->functions);
 	inventory_free(agent->inventory);
 	catalogue_done(&agent->catalogue);
 	host_view_unref(agent->view);
@@ -221,6 +225,8 @@ static int get_view_locked(struct agent *agent, struct host_view **ret, struct e
 		capacity_scope_done(&scope);
 		if (agent->view && cordon_describe_locked(agent, agent->view))
 			host_view_unref(TAKE_PTR(agent->view));
+		if (agent->view)
+			passthrough_describe_locked(agent, agent->view);
 		if (!agent->view)
 			return err_sys(err, ENOMEM, "cannot count the GPUs");
 	}

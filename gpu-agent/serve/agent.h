@@ -19,6 +19,7 @@
 
 #include "allocation.h"
 #include "capacity.h"
+#include "functions.h"
 #include "host_view.h"
 #include "monitor_client.h"
 #include "registry.h"
@@ -90,6 +91,7 @@ struct agent {
 
 	/* All below: under the lock. */
 	struct inventory *inventory; /* owned; NULL until the first scan */
+	struct functions *functions; /* owned; of the same scan */
 	struct catalogue catalogue;  /* changed by the scanner's thread only */
 	struct lease **leases;	     /* owned, each too; by sequence */
 	size_t lease_count;
@@ -101,6 +103,8 @@ struct agent {
 	size_t failure_count;
 	struct cordon *cordons; /* owned */
 	size_t cordon_count;
+	struct device *devices; /* owned; by time */
+	size_t device_count;
 	struct host_view *view; /* NULL: to be made for the next reader */
 	uint64_t generation;
 	struct watcher *watchers; /* borrowed */

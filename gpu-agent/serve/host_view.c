@@ -101,8 +101,9 @@ static enum host_mode mode_of(const struct host_view *view)
 }
 
 /* In vGPU mode the slots are those of vGPUs: whole GPUs are listed beside them. */
-static void count_slots(struct host_view *view)
+void host_view_count(struct host_view *view)
 {
+	view->total_slots = view->used_slots = 0;
 	for (size_t i = 0; i < view->gpu_count; i++) {
 		bool whole = view->gpus[i].framework == FRAMEWORK_PASSTHROUGH;
 
@@ -133,7 +134,7 @@ struct host_view *host_view_new(const struct capacity *capacity, uint64_t genera
 	for (size_t i = 0; i < view->gpu_count; i++)
 		fill_gpu(&view->gpus[i], capacity, i);
 	view->mode = mode_of(view);
-	count_slots(view);
+	host_view_count(view);
 	return view;
 }
 

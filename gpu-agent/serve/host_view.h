@@ -67,6 +67,9 @@ struct host_view {
 
 /* With one reference; NULL when out of memory. */
 struct host_view *host_view_new(const struct capacity *capacity, uint64_t generation);
+/* Adds the GPUs' slots up anew, after the maker has changed them. */
+void host_view_count(struct host_view *view);
+
 struct host_view *host_view_ref(struct host_view *view);
 void host_view_unref(struct host_view *view);
 SCOPED_DEFINE(struct host_view *, host_view_unref);

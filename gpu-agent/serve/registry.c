@@ -21,7 +21,8 @@ static const char schema[] =
 	" address TEXT NOT NULL UNIQUE,"
 	" vendor_id INTEGER NOT NULL,"
 	" device_id INTEGER NOT NULL,"
-	" create_time_ms INTEGER NOT NULL"
+	" create_time_ms INTEGER NOT NULL,"
+	" reset_note TEXT NOT NULL"
 	") STRICT;";
 /* clang-format on */
 
@@ -100,7 +101,8 @@ int registry_remove_cordon(struct records *records, struct pci_addr slot, struct
 int registry_add_device(struct records *records, const struct device *device, struct err *err)
 {
 	sqlite3 *db = records_db_lock(records);
-	sqlite3_stmt *stmt = prepare(db, "INSERT INTO device VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+	sqlite3_stmt *stmt =
+		prepare(db, "INSERT INTO device VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '')");
 	int r;
 
 	bind_text(stmt, 1, device->id);
@@ -110,6 +112,20 @@ int registry_add_device(struct records *records, const struct device *device, st
 	bind_int(stmt, 5, device->vendor_id);
 	bind_int(stmt, 6, device->device_id);
 	bind_int(stmt, 7, device->create_time_ms);
+	r = finish(db, stmt, err);
+	records_db_unlock(records);
+	return r;
+}
+
+int registry_set_reset_note(struct records *records, const char *id, const char *note,
+			    struct err *err)
+{
+	sqlite3 *db = records_db_lock(records);
+	sqlite3_stmt *stmt = prepare(db, "UPDATE device SET reset_note = ?2 WHERE id = ?1");
+	int r;
+
+	bind_text(stmt, 1, id);
+	bind_text(stmt, 2, note);
 	r = finish(db, stmt, err);
 	records_db_unlock(records);
 	return r;
@@ -164,7 +180,8 @@ static bool read_device(sqlite3_stmt *stmt, void *row)
 	device->create_time_ms = sqlite3_column_int64(stmt, 6);
 	return column_text(stmt, 0, device->id, sizeof(device->id)) &&
 	       column_text(stmt, 1, device->name, sizeof(device->name)) &&
-	       column_address(stmt, 3, &device->address);
+	       column_address(stmt, 3, &device->address) &&
+	       column_text(stmt, 7, device->reset_note, sizeof(device->reset_note));
 }
 
 /* Rows of one size into an array that grows. */
@@ -231,7 +248,8 @@ int registry_load_devices(struct records *records, struct device **ret, size_t *
 			  struct err *err)
 {
 	static const struct table table = {
-		"SELECT id, name, type, address, vendor_id, device_id, create_time_ms FROM device"
+		"SELECT id, name, type, address, vendor_id, device_id, create_time_ms, reset_note"
+		" FROM device"
 		" ORDER BY create_time_ms, id",
 		"device", sizeof(struct device), read_device
 	};

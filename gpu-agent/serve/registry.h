@@ -33,6 +33,8 @@ struct device {
 	struct pci_addr address;
 	uint16_t vendor_id, device_id;
 	int64_t create_time_ms; /* since 1970 */
+	char reset_note[192];	/* how the last release left it; empty: nothing to say */
+	bool leaving;		/* not in the database: it is just being unregistered */
 };
 
 /* By address, and by time. The caller frees *ret. */
@@ -47,6 +49,8 @@ int registry_remove_cordon(struct records *records, struct pci_addr slot, struct
 
 /* ABORTED when its name or address is there already: the caller has looked before. */
 int registry_add_device(struct records *records, const struct device *device, struct err *err);
+int registry_set_reset_note(struct records *records, const char *id, const char *note,
+			    struct err *err);
 int registry_remove_device(struct records *records, const char *id, struct err *err);
 
 #endif

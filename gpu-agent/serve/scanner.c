@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "common/log.h"
+#include "passthrough_scan.h"
 
 #define RETRY_MS 1000 /* after a failed scan */
 
@@ -105,6 +106,8 @@ int scanner_scan(struct agent *agent, struct err *err)
 		abandon(agent);
 		return -1;
 	}
+	if (passthrough_scan(agent, inventory, outcome.records, outcome.record_count))
+		log_error("out of memory: whole GPUs are shown as they were");
 	if (publish(agent, inventory, &outcome) &&
 	    records_save_catalogue(agent->records, &agent->catalogue, &save_err))
 		log_warning("%s, the catalogue of vGPU types is learned again at the next start",

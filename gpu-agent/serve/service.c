@@ -5,6 +5,7 @@
 
 #include "common/log.h"
 #include "cordon.h"
+#include "device_service.h"
 #include "gpu_proto_descriptor_set.h"
 #include "host_wire.h"
 #include "hypeman/gpu/v1/gpu_service.pb-c.h"
@@ -42,6 +43,11 @@ static const struct rpc_method methods[] = {
 	{ "ListAllocations", ROLE_ALLOCATOR | ROLE_ADMIN, list_allocations, 0 },
 	{ "SyncAllocations", ROLE_ALLOCATOR | ROLE_ADMIN, sync_allocations, RPC_LONG },
 	{ "WatchHost", ROLE_READER | ROLE_ADMIN, watch_host, RPC_LONG },
+	{ "RegisterDevice", ROLE_REGISTRAR | ROLE_ADMIN, register_device, 0 },
+	{ "GetDevice", ROLE_READER | ROLE_ADMIN, get_device, 0 },
+	{ "ListDevices", ROLE_READER | ROLE_ADMIN, list_devices, 0 },
+	{ "ListAvailableDevices", ROLE_READER | ROLE_ADMIN, list_available_devices, 0 },
+	{ "UnregisterDevice", ROLE_REGISTRAR | ROLE_ADMIN, unregister_device, 0 },
 	{ "CordonSlot", ROLE_ADMIN, cordon, 0 },
 	{ "UncordonSlot", ROLE_ADMIN, uncordon, 0 },
 	{ NULL, 0, NULL, 0 },
@@ -64,8 +70,7 @@ static const char *scope_of(const struct rpc_call *call)
 	return peer->roles & ROLE_ADMIN ? NULL : peer->name;
 }
 
-/* One line for each refusal, with who was refused. */
-static int refuse(struct rpc_call *call, const char *method, const struct err *err)
+int gpu_service_refuse(struct rpc_call *call, const char *method, const struct err *err)
 {
 	log_warning("%s: %s (code=%s peer=%s)", method, err->message,
 		    err_reason_info(err->reason)->word, rpc_call_peer(call)->name);
@@ -93,7 +98,7 @@ static int create_allocation(struct rpc_call *call, const ProtobufCMessage *requ
 
 	if (create_request_from_wire(request, rpc_call_peer(call)->name, &create, err) ||
 	    allocator_create(service->agent, &create, &allocation, err))
-		return refuse(call, "CreateAllocation", err);
+		return gpu_service_refuse(call, "CreateAllocation", err);
 	return create_reply(call, &allocation, &service->roots);
 }
 
@@ -105,7 +110,7 @@ static int delete_allocation(struct rpc_call *call, const ProtobufCMessage *requ
 
 	if (delete_request_from_wire(request, id, err) ||
 	    allocator_delete(service->agent, scope_of(call), id, err))
-		return refuse(call, "DeleteAllocation", err);
+		return gpu_service_refuse(call, "DeleteAllocation", err);
 	return delete_reply(call);
 }
 
@@ -121,7 +126,7 @@ static int list_allocations(struct rpc_call *call, const ProtobufCMessage *reque
 
 	if (list_request_from_wire(request, &max, &after, err) ||
 	    sync_revision(service->agent, &revision, err))
-		return refuse(call, "ListAllocations", err);
+		return gpu_service_refuse(call, "ListAllocations", err);
 	count = allocator_list(service->agent, scope_of(call), after, max, &allocations, &more);
 	if (count < 0)
 		return err_sys(err, count, "cannot list the allocations");
@@ -137,7 +142,7 @@ static int sync_allocations(struct rpc_call *call, const ProtobufCMessage *reque
 
 	if (sync_request_from_wire(request, rpc_call_peer(call)->name, &claim, err) ||
 	    sync_run(service->agent, &claim, &result, err))
-		return refuse(call, "SyncAllocations", err);
+		return gpu_service_refuse(call, "SyncAllocations", err);
 	return sync_reply(call, &result, err);
 }
 
@@ -190,7 +195,7 @@ static int cordon(struct rpc_call *call, const ProtobufCMessage *request, void *
 
 	if (cordon_request_from_wire(request, &slot, &reason, err) ||
 	    cordon_slot(service->agent, slot, reason, err))
-		return refuse(call, "CordonSlot", err);
+		return gpu_service_refuse(call, "CordonSlot", err);
 	return cordon_reply(call);
 }
 
@@ -202,6 +207,6 @@ static int uncordon(struct rpc_call *call, const ProtobufCMessage *request, void
 
 	if (uncordon_request_from_wire(request, &slot, err) ||
 	    uncordon_slot(service->agent, slot, err))
-		return refuse(call, "UncordonSlot", err);
+		return gpu_service_refuse(call, "UncordonSlot", err);
 	return uncordon_reply(call);
 }

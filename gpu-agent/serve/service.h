@@ -18,4 +18,7 @@ struct gpu_service {
 
 int gpu_service_add(struct rpc_server *server, struct gpu_service *service, struct err *err);
 
+/* For handlers: one line in the log for each refusal, with who was refused. Returns -1. */
+int gpu_service_refuse(struct rpc_call *call, const char *method, const struct err *err);
+
 #endif
