@@ -138,6 +138,7 @@ enum op_record_kind {
 	OP_RECORD_GROUP_MEMBER = 7,
 	OP_RECORD_BINDING = 8,
 	OP_RECORD_FINDING = 9,
+	OP_RECORD_SCANNING = 10,
 };
 
 /* Why not, for machines. */
@@ -182,6 +183,14 @@ struct op_pci {
 	 */
 	uint8_t bind_refusal;
 	char reset_methods[OPS_RESET_MAX]; /* "flr bus"; empty: no reset */
+};
+
+/*
+ * OP_SCAN is about to read files of this GPU, or of whatever this physical function is. A scan
+ * that never ends hangs at the last one that it named.
+ */
+struct op_scanning {
+	struct pci_addr gpu;
 };
 
 /* One entry of a parent's mdev_supported_types. */
@@ -290,6 +299,7 @@ struct op_record {
 		struct op_group_member group_member;
 		struct op_binding binding;
 		struct op_finding finding;
+		struct op_scanning scanning;
 	};
 };
 

@@ -13,34 +13,63 @@
 /*
  * Links answer also while a driver hangs, so a function that is left out is not waited for.
  */
-static bool is_in_scope(const struct scan *scan, struct pci_addr address)
+static struct pci_addr gpu_of(const struct scan *scan, struct pci_addr address)
 {
 	struct pci_addr gpu;
 
-	if (pci_read_physical(scan->sysfs, address, &gpu) < 0)
-		gpu = address;
-	return request_is_in_scope(&scan->job->request, gpu);
+	return pci_read_physical(scan->sysfs, address, &gpu) < 0 ? address : gpu;
 }
 
-static void scan_all(const struct scan *scan)
+/* What comes next may hang: serve wants to know where. */
+static void announce(const struct scan *scan, struct pci_addr gpu)
+{
+	struct op_record record;
+
+	job_record_init(&record, OP_RECORD_SCANNING);
+	record.scanning.gpu = gpu;
+	job_send(scan->job, &record);
+}
+
+/* Calls visit for each function in scope, announced. 0 or an errno, negative or not. */
+static int for_each_function(const struct scan *scan,
+			     void (*visit)(const struct scan *scan, struct pci_addr address))
 {
 	scoped_dir DIR *dir = NULL;
 	const struct dirent *entry;
 	struct pci_addr address;
 	int r = tree_list(scan->sysfs, &dir, "bus/pci/devices");
 
-	if (r < 0) {
-		job_end(scan->job, OP_KERNEL, r, "cannot list the PCI devices");
-		return;
-	}
+	if (r < 0)
+		return r;
 	errno = 0;
 	while ((entry = readdir(dir))) {
-		if (pci_addr_parse(entry->d_name, &address) == 0 && is_in_scope(scan, address))
-			scan_function(scan, address);
+		if (pci_addr_parse(entry->d_name, &address) == 0) {
+			struct pci_addr gpu = gpu_of(scan, address);
+
+			if (request_is_in_scope(&scan->job->request, gpu)) {
+				announce(scan, gpu);
+				visit(scan, address);
+			}
+		}
 		errno = 0;
 	}
-	if (errno != 0) {
-		job_end(scan->job, OP_KERNEL, errno, "cannot list the PCI devices");
+	return errno;
+}
+
+/* Looking for NVSwitches reads this of every function, and does not say of which. */
+static void try_identity(const struct scan *scan, struct pci_addr address)
+{
+	struct pci_identity identity;
+
+	(void)pci_read_identity(scan->sysfs, address, &identity);
+}
+
+static void scan_all(const struct scan *scan)
+{
+	int r = for_each_function(scan, scan_function);
+
+	if (r != 0) {
+		job_end(scan->job, OP_KERNEL, r, "cannot list the PCI devices");
 		return;
 	}
 	scan_bindings(scan);
@@ -60,6 +89,7 @@ void scan_run(struct job *job)
 		return;
 	}
 	scan.names = pci_names_new();
+	(void)for_each_function(&scan, try_identity);
 	scan.has_nvswitch = plan_has_nvswitch(&job->host, &job->request) == 1;
 	scan_all(&scan);
 	pci_names_free(scan.names);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "clock.h"
 #include "common/log.h"
@@ -59,6 +60,9 @@ int agent_new(const struct agent_options *options, struct records *records,
 	pthread_mutex_init(&agent->lock, NULL);
 	clock_cond_init(&agent->changed);
 	read_boot_id(agent->boot_id);
+	agent->stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (agent->stop_fd < 0)
+		return err_sys(err, errno, "cannot start");
 	if (load(agent, err))
 		return -1;
 	*ret = TAKE_PTR(agent);
@@ -72,6 +76,9 @@ void agent_free(struct agent *agent)
 	for (size_t i = 0; i < agent->lease_count; i++)
 		free(agent->leases[i]);
 	free(agent->leases);
+	if (agent->stop_fd >= 0)
+		close(agent->stop_fd);
+	free(agent->seen);
 	free(agent->changes);
 	free(agent->failures);
 	free(agent->cordons);
@@ -90,6 +97,7 @@ void agent_stop(struct agent *agent)
 {
 	pthread_mutex_lock(&agent->lock);
 	agent->stopping = true;
+	(void)eventfd_write(agent->stop_fd, 1); /* the counter cannot overflow */
 	pthread_cond_broadcast(&agent->changed);
 	pthread_mutex_unlock(&agent->lock);
 }

@@ -86,6 +86,10 @@ struct agent {
 
 	pthread_mutex_t registry_lock; /* one change of the registry at a time; taken first */
 
+	int stop_fd;		/* readable once it is stopping */
+	struct op_record *seen; /* owned; the last scan, for the scanner's thread only */
+	size_t seen_count;
+
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* a lease became idle, a scan was published, or the end is near */
 
@@ -111,6 +115,9 @@ struct agent {
 	uint64_t scans_started;	  /* number of the last scan that began */
 	uint64_t scans_published; /* number of the last one that became the inventory */
 	bool scan_was_quiet;	  /* no worker was stuck when it began */
+	struct pci_addr suspects[OPS_GPUS_MAX]; /* suspects.h */
+	size_t suspect_count;
+	unsigned probes;	  /* threads that wait for one of them */
 	int64_t scan_due_ms;
 	bool stopping;
 };
@@ -121,7 +128,7 @@ int agent_new(const struct agent_options *options, struct records *records,
 void agent_free(struct agent *agent); /* after all threads ended */
 SCOPED_DEFINE(struct agent *, agent_free);
 
-/* Wakes everybody who waits for something; they give up. */
+/* Wakes everybody who waits for something, scans too; they give up. */
 void agent_stop(struct agent *agent);
 
 /* A reference to the figures as they are now. INVENTORY_NOT_READY before the first scan. */

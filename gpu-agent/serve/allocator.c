@@ -319,6 +319,10 @@ static int take_lease_locked(struct agent *agent, const char *principal, const c
 			err, ERR_DEVICE_NOT_RESPONDING,
 			"whether allocation %s exists is not known yet: the kernel has not answered on %s",
 			id, PCI_STR(lease->allocation.slot));
+	if (inventory_is_suspect(agent->inventory, lease->allocation.gpu))
+		return err_set(err, ERR_DEVICE_NOT_RESPONDING,
+			       "cannot remove allocation %s now: the kernel does not answer for %s",
+			       id, PCI_STR(lease->allocation.gpu));
 	lease_start_locked(lease);
 	*ret_lease = lease;
 	return 1;

@@ -266,6 +266,8 @@ struct room capacity_on_gpu(const struct capacity *capacity, size_t gpu, size_t 
 
 	if (capacity->inventory->gpus[gpu].barred)
 		return no_room(LIMIT_BARRED);
+	if (capacity->inventory->gpus[gpu].suspect)
+		return no_room(LIMIT_SUSPECT);
 	if (offers.listed == 0)
 		return no_room(LIMIT_NOT_OFFERED);
 	if (offers.shared)
@@ -307,6 +309,7 @@ const char *capacity_limit_word(enum capacity_limit limit)
 		[LIMIT_DRIVER] = "refused_by_driver",
 		[LIMIT_UNKNOWN] = "unknown",
 		[LIMIT_BARRED] = "not_allowed",
+		[LIMIT_SUSPECT] = "not_responding",
 	};
 
 	return words[limit];
@@ -324,6 +327,8 @@ static struct capacity_text text(const char *format, ...)
 	va_end(args);
 	return text;
 }
+
+#define SUSPECT_TEXT "the kernel does not answer for it: this is what was last known"
 
 static const char *plural(unsigned count)
 {
@@ -344,6 +349,8 @@ struct capacity_text capacity_limit_text(const struct capacity *capacity, size_t
 	switch (limit) {
 	case LIMIT_BARRED:
 		return barred_text(&capacity->inventory->gpus[gpu]);
+	case LIMIT_SUSPECT:
+		return text("%s", SUSPECT_TEXT);
 	case LIMIT_NOT_OFFERED:
 		return text("has no profile %s", name);
 	case LIMIT_SIZE_LOCKED:
@@ -400,6 +407,8 @@ struct capacity_text capacity_gpu_text(const struct capacity *capacity, size_t g
 
 	if (g->barred)
 		return barred_text(g);
+	if (g->suspect)
+		return text("%s", SUSPECT_TEXT);
 	if (g->framework == FRAMEWORK_PASSTHROUGH)
 		return text("%s", "");
 	if (load->sizes_mixed)

@@ -71,6 +71,7 @@ struct capacity {
 enum capacity_limit {
 	LIMIT_NONE,	   /* there is room */
 	LIMIT_BARRED,	   /* by root's policy */
+	LIMIT_SUSPECT,	   /* the kernel does not answer for the GPU */
 	LIMIT_NOT_OFFERED, /* the GPU has no such profile */
 	LIMIT_SIZE_LOCKED,
 	LIMIT_FULL, /* as many as the GPU can carry */

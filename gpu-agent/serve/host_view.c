@@ -56,7 +56,7 @@ static void fill_profiles(struct host_view *view, const struct capacity *capacit
  */
 static bool may_be_passed_through(const struct inventory_gpu *gpu)
 {
-	return gpu->framework == FRAMEWORK_PASSTHROUGH && !gpu->barred &&
+	return gpu->framework == FRAMEWORK_PASSTHROUGH && !gpu->barred && !gpu->suspect &&
 	       gpu->iommu_group != OPS_NO_GROUP && !strstr(gpu->driver, "vfio");
 }
 
@@ -75,6 +75,7 @@ static void fill_gpu(struct view_gpu *view, const struct capacity *capacity, siz
 	view->numa_node = gpu->numa_node;
 	view->available = may_be_passed_through(gpu);
 	view->barred = gpu->barred;
+	view->suspect = gpu->suspect;
 	view->total_slots = load->total_slots;
 	view->used_slots = load->used_slots;
 	if (gpu->framework == FRAMEWORK_PASSTHROUGH) {

@@ -33,6 +33,7 @@ struct view_gpu {
 	uint32_t locked_framebuffer_mb; /* 0: any, or not known */
 	char reason[192];
 	bool available; /* passthrough */
+	bool suspect;
 	bool barred;	/* listed with its reason, but no part of the host's figures */
 };
 

@@ -193,6 +193,7 @@ static void gpus_to_wire(struct host_view *view, struct wire_host *wire)
 		gpu->used_slots = view->gpus[i].used_slots;
 		gpu->locked_framebuffer_mb = view->gpus[i].locked_framebuffer_mb;
 		gpu->reason = view->gpus[i].reason;
+		gpu->suspect = view->gpus[i].suspect;
 		wire->gpu_pointers[i] = gpu;
 	}
 	wire->response.n_physical_gpus = view->gpu_count;

@@ -131,6 +131,23 @@ enum presence inventory_presence(const struct inventory *inventory, const char *
 	return PRESENCE_ABSENT;
 }
 
+void inventory_mark_suspects(struct inventory *inventory, const struct pci_addr *gpus, size_t count)
+{
+	memcpy(inventory->suspects, gpus, count * sizeof(*gpus));
+	inventory->suspect_count = count;
+	for (size_t i = 0; i < inventory->gpu_count; i++)
+		inventory->gpus[i].suspect =
+			inventory_is_suspect(inventory, inventory->gpus[i].address);
+}
+
+bool inventory_is_suspect(const struct inventory *inventory, struct pci_addr gpu)
+{
+	for (size_t i = 0; i < inventory->suspect_count; i++)
+		if (same_address(inventory->suspects[i], gpu))
+			return true;
+	return false;
+}
+
 size_t inventory_find_slot(const struct inventory *inventory, struct pci_addr address)
 {
 	for (size_t i = 0; i < inventory->slot_count; i++)

@@ -44,6 +44,7 @@ struct inventory_gpu {
 	uint32_t iommu_group; /* OPS_NO_GROUP */
 	size_t first_slot, slot_count;
 	bool incomplete; /* a read failed on the GPU or on one of its functions */
+	bool suspect;	 /* the kernel does not answer for it: all this is what was last known */
 	bool barred;	 /* root's policy lets nobody touch it; set by the owner */
 	bool stale;	 /* available_instances of its slots are older than our last change */
 };
@@ -92,6 +93,8 @@ struct inventory {
 	size_t vgpu_count;
 	struct pci_addr *unreadable; /* functions of which a read failed */
 	size_t unreadable_count;
+	struct pci_addr suspects[OPS_GPUS_MAX]; /* GPUs that were left out, known or not */
+	size_t suspect_count;
 };
 
 enum presence {
@@ -130,6 +133,11 @@ const struct inventory_vgpu *inventory_find_vgpu(const struct inventory *invento
 						 const char *uuid);
 enum presence inventory_presence(const struct inventory *inventory, const char *uuid,
 				 struct pci_addr slot_address);
+
+/* The scan left these GPUs out: nothing can be said of what is on them. */
+void inventory_mark_suspects(struct inventory *inventory, const struct pci_addr *gpus,
+			     size_t count);
+bool inventory_is_suspect(const struct inventory *inventory, struct pci_addr gpu);
 
 /* Each an index or INVENTORY_NONE. The profile's name may be the short or the driver's one. */
 size_t inventory_find_slot(const struct inventory *inventory, struct pci_addr address);

@@ -82,16 +82,19 @@ static int send_packet(int fd, const void *packet, size_t size)
 	return sent == (ssize_t)size ? 0 : -errno;
 }
 
-/* 0 once readable (or closed), -ETIMEDOUT, or -errno. */
-static int wait_readable(int fd, int64_t deadline_ms)
+/* 0 once readable (or closed), -ECANCELED, -ETIMEDOUT, or -errno. cancel_fd may be -1. */
+static int wait_readable(int fd, int cancel_fd, int64_t deadline_ms)
 {
 	for (;;) {
-		struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+		struct pollfd pollfds[] = {
+			{ .fd = fd, .events = POLLIN },
+			{ .fd = cancel_fd, .events = POLLIN },
+		};
 		int64_t left = deadline_ms - clock_monotonic_ms();
-		int r = poll(&pollfd, 1, left > 0 ? (int)left : 0);
+		int r = poll(pollfds, 2, left > 0 ? (int)left : 0);
 
 		if (r > 0)
-			return 0;
+			return pollfds[1].revents ? -ECANCELED : 0;
 		if (r == 0)
 			return -ETIMEDOUT;
 		if (errno != EINTR)
@@ -121,7 +124,7 @@ static int receive_reply(int fd, struct monitor_reply *reply, int *ret_fd)
 		.msg_control = control,
 		.msg_controllen = sizeof(control),
 	};
-	int r = wait_readable(fd, clock_monotonic_ms() + MONITOR_TIMEOUT_MS);
+	int r = wait_readable(fd, -1, clock_monotonic_ms() + MONITOR_TIMEOUT_MS);
 	ssize_t size;
 
 	if (r < 0)
@@ -204,6 +207,7 @@ static void terminate(struct op_record *record)
 	case OP_RECORD_PCI:
 		record->pci.driver[OPS_DRIVER_MAX - 1] = '\0';
 		record->pci.name[OPS_NAME_MAX - 1] = '\0';
+		record->pci.reset_methods[OPS_RESET_MAX - 1] = '\0';
 		break;
 	case OP_RECORD_MDEV_TYPE:
 		record->mdev_type.type[OPS_TYPE_MAX - 1] = '\0';
@@ -215,6 +219,19 @@ static void terminate(struct op_record *record)
 		break;
 	case OP_RECORD_HOLDER:
 		record->holder.command[OPS_NAME_MAX - 1] = '\0';
+		break;
+	case OP_RECORD_VENDOR_VF:
+		record->vendor_vf.uuid[OPS_UUID_SIZE - 1] = '\0';
+		break;
+	case OP_RECORD_VENDOR_TYPE:
+		record->vendor_type.name[OPS_NAME_MAX - 1] = '\0';
+		break;
+	case OP_RECORD_GROUP_MEMBER:
+		record->group_member.driver[OPS_DRIVER_MAX - 1] = '\0';
+		break;
+	case OP_RECORD_BINDING:
+		record->binding.uuid[OPS_UUID_SIZE - 1] = '\0';
+		record->binding.driver[OPS_DRIVER_MAX - 1] = '\0';
 		break;
 	}
 }
@@ -259,7 +276,7 @@ static int take_packet(struct outcome *outcome, size_t *room, const union packet
 }
 
 /* 0 with the result, or -errno. */
-static int receive_all(int fd, int64_t deadline_ms, struct outcome *outcome)
+static int receive_all(int fd, int cancel_fd, int64_t deadline_ms, struct outcome *outcome)
 {
 	size_t room = 0;
 	int r = 0;
@@ -268,7 +285,7 @@ static int receive_all(int fd, int64_t deadline_ms, struct outcome *outcome)
 		union packet packet;
 		ssize_t size;
 
-		r = wait_readable(fd, deadline_ms);
+		r = wait_readable(fd, cancel_fd, deadline_ms);
 		if (r < 0)
 			break;
 		size = recv(fd, &packet, sizeof(packet), MSG_TRUNC);
@@ -281,7 +298,7 @@ static int receive_all(int fd, int64_t deadline_ms, struct outcome *outcome)
 }
 
 static void run(struct monitor_client *client, const struct op_request *request,
-		int64_t deadline_ms, struct outcome *outcome)
+		int64_t deadline_ms, int cancel_fd, struct outcome *outcome)
 {
 	struct monitor_reply reply = { 0 };
 	scoped_fd int fd = start_worker(client, &reply, outcome);
@@ -294,7 +311,7 @@ static void run(struct monitor_client *client, const struct op_request *request,
 		end(outcome, OUTCOME_NOT_STARTED, "the worker ended before it was told anything");
 		return;
 	}
-	r = receive_all(fd, deadline_ms, outcome);
+	r = receive_all(fd, cancel_fd, deadline_ms, outcome);
 	if (r == 0) {
 		outcome->kind = OUTCOME_ANSWERED;
 		return;
@@ -304,6 +321,7 @@ static void run(struct monitor_client *client, const struct op_request *request,
 		return;
 	}
 	give_up_worker(client, reply.worker_id);
+	outcome->timed_out = r == -ETIMEDOUT;
 	if (r == -ETIMEDOUT)
 		end(outcome, OUTCOME_UNKNOWN, "the kernel did not answer in time");
 	else if (r == -EPROTO)
@@ -312,7 +330,6 @@ static void run(struct monitor_client *client, const struct op_request *request,
 		end(outcome, OUTCOME_UNKNOWN, "no answer from the worker: %s", strerror(-r));
 }
 
-/* Scans have a worker of their own: they must go on while all writes hang. */
 static bool acquire_write(struct monitor_client *client, int64_t deadline_ms)
 {
 	bool acquired;
@@ -340,13 +357,23 @@ void monitor_client_run(struct monitor_client *client, const struct op_request *
 {
 	int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
 
-	*ret = (struct outcome){ 0 };
 	if (request->kind == OP_SCAN) {
-		run(client, request, deadline_ms, ret);
-	} else if (acquire_write(client, deadline_ms)) {
-		run(client, request, deadline_ms, ret);
-		release_write(client);
-	} else {
-		end(ret, OUTCOME_NOT_STARTED, "too many operations wait for the kernel");
+		monitor_client_scan(client, request, timeout_ms, -1, ret);
+		return;
 	}
+	*ret = (struct outcome){ 0 };
+	if (!acquire_write(client, deadline_ms)) {
+		end(ret, OUTCOME_NOT_STARTED, "too many operations wait for the kernel");
+		return;
+	}
+	run(client, request, deadline_ms, -1, ret);
+	release_write(client);
+}
+
+/* Scans have workers of their own: they must go on while all writes hang. */
+void monitor_client_scan(struct monitor_client *client, const struct op_request *request,
+			 int timeout_ms, int cancel_fd, struct outcome *ret)
+{
+	*ret = (struct outcome){ 0 };
+	run(client, request, clock_monotonic_ms() + timeout_ms, cancel_fd, ret);
 }

@@ -11,6 +11,7 @@
 #ifndef GPU_AGENT_SERVE_MONITOR_CLIENT_H
 #define GPU_AGENT_SERVE_MONITOR_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/scoped.h"
@@ -35,11 +36,16 @@ struct outcome {
 	struct op_record *records; /* owned */
 	size_t record_count;
 	uint32_t stuck_workers; /* when the worker started */
+	bool timed_out;		/* OUTCOME_UNKNOWN: the worker runs still, and was given up */
 };
 
 /* Never fails otherwise than by the outcome, which the caller ends with outcome_done(). */
 void monitor_client_run(struct monitor_client *client, const struct op_request *request,
 			int timeout_ms, struct outcome *ret);
+
+/* OP_SCAN, which ends early, unanswered, as soon as cancel_fd is readable. */
+void monitor_client_scan(struct monitor_client *client, const struct op_request *request,
+			 int timeout_ms, int cancel_fd, struct outcome *ret);
 
 void outcome_done(struct outcome *outcome);
 

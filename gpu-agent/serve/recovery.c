@@ -47,7 +47,8 @@ static int collect_unclaimed(struct agent *agent, struct uuid_text **ret)
 	for (size_t i = 0; uuids && i < agent->inventory->vgpu_count; i++) {
 		const struct inventory_vgpu *vgpu = &agent->inventory->vgpus[i];
 
-		if (vgpu->in_journal && !lease_find_locked(agent, vgpu->uuid))
+		if (vgpu->in_journal && !lease_find_locked(agent, vgpu->uuid) &&
+		    !agent->inventory->gpus[agent->inventory->slots[vgpu->slot].gpu].suspect)
 			memcpy(uuids[count++].s, vgpu->uuid, sizeof(vgpu->uuid));
 	}
 	pthread_mutex_unlock(&agent->lock);
@@ -99,13 +100,17 @@ static struct lease *take_next_locked(struct agent *agent, uint64_t *after,
 		enum presence device;
 
 		if (lease->allocation.sequence <= *after || lease->busy ||
-		    lease->judged_from > agent->scans_published)
+		    lease->judged_from > agent->scans_published ||
+		    inventory_is_suspect(agent->inventory, lease->allocation.gpu))
 			continue;
 		*after = lease->allocation.sequence;
 		device = inventory_presence(agent->inventory, lease->allocation.id,
 					    lease->allocation.slot);
 		*ret_action =
 			recovery_decide(lease->allocation.state, device, agent->scan_was_quiet);
+		/* Another worker would only join the one that is stuck in the same removal. */
+		if (*ret_action == RECOVERY_RELEASE && lease->unsettled && !agent->scan_was_quiet)
+			continue;
 		if (*ret_action == RECOVERY_KEEP)
 			continue;
 		lease_start_locked(lease);

@@ -14,7 +14,8 @@
  *   UNDONE      by root
  *   none        there     foreign: never touched
  *
- * Where something could not be read, a device that was not seen counts as neither.
+ * Where something could not be read, a device that was not seen counts as neither; of GPUs for
+ * which the kernel does not answer nothing is judged.
  * What a thread works on (a busy lease) is not looked at, and only a scan that began after
  * that work ended can tell what became of it.
  */

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "common/log.h"
 #include "passthrough_scan.h"
+#include "suspects.h"
 
 #define RETRY_MS 1000 /* after a failed scan */
 
@@ -79,15 +80,43 @@ static void abandon(struct agent *agent)
 	pthread_mutex_unlock(&agent->lock);
 }
 
+/* Where a scan that did not end hangs. */
+static bool find_culprit(const struct outcome *outcome, struct pci_addr *ret)
+{
+	for (size_t i = outcome->record_count; outcome->timed_out && i > 0; i--)
+		if (outcome->records[i - 1].kind == OP_RECORD_SCANNING) {
+			*ret = outcome->records[i - 1].scanning.gpu;
+			return true;
+		}
+	return false;
+}
+
+/* Once more without it, for each GPU that hangs. */
+static void scan(struct agent *agent, struct op_request *request, struct outcome *ret)
+{
+	struct pci_addr culprit;
+
+	for (;;) {
+		suspects_leave_out(agent, request);
+		monitor_client_scan(agent->monitor, request, agent->options.scan_timeout_ms,
+				    agent->stop_fd, ret);
+		if (!find_culprit(ret, &culprit) || !suspects_add(agent, culprit))
+			return;
+		outcome_done(ret);
+	}
+}
+
 /* The catalogue is read without the lock: only this thread changes it. */
-static int build(struct agent *agent, const struct outcome *outcome, struct inventory **ret,
-		 struct err *err)
+static int build(struct agent *agent, const struct op_request *request, struct outcome *outcome,
+		 struct inventory **ret, struct err *err)
 {
 	if (outcome->kind != OUTCOME_ANSWERED || outcome->result.status != OP_OK)
 		return err_set(err, ERR_UNAVAILABLE, "cannot scan the GPUs: %s",
 			       outcome->result.message);
-	if (inventory_new(outcome->records, outcome->record_count, &agent->catalogue, ret))
+	if (suspects_complete(agent, request, outcome) ||
+	    inventory_new(outcome->records, outcome->record_count, &agent->catalogue, ret))
 		return err_sys(err, ENOMEM, "cannot keep what the scan found");
+	inventory_mark_suspects(*ret, request->gpus, request->gpu_count);
 	for (size_t i = 0; i < (*ret)->gpu_count; i++)
 		(*ret)->gpus[i].barred = is_barred(&agent->options, &(*ret)->gpus[i]);
 	return 0;
@@ -95,14 +124,14 @@ static int build(struct agent *agent, const struct outcome *outcome, struct inve
 
 int scanner_scan(struct agent *agent, struct err *err)
 {
-	const struct op_request request = { .version = OPS_VERSION, .kind = OP_SCAN };
+	struct op_request request = { .version = OPS_VERSION, .kind = OP_SCAN };
 	scoped(outcome_done) struct outcome outcome = { 0 };
 	struct inventory *inventory;
 	struct err save_err;
 
 	begin(agent);
-	monitor_client_run(agent->monitor, &request, agent->options.scan_timeout_ms, &outcome);
-	if (build(agent, &outcome, &inventory, err)) {
+	scan(agent, &request, &outcome);
+	if (build(agent, &request, &outcome, &inventory, err)) {
 		abandon(agent);
 		return -1;
 	}
@@ -144,5 +173,6 @@ void *scanner_thread(void *argument)
 		else
 			log_info("scanning works again");
 	}
+	suspects_wait_end(agent);
 	return NULL;
 }

@@ -2,7 +2,7 @@
 /*
  * Scans the host, one scan at a time: when one was asked for, and every rescan_ms. A scan
  * that fails or is not whole changes nothing: the last good inventory, patched by our own
- * changes, stays.
+ * changes, stays. One that hangs is repeated without the GPU that it hangs at (suspects.h).
  */
 
 #ifndef GPU_AGENT_SERVE_SCANNER_H

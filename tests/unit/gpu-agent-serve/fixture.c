@@ -15,6 +15,7 @@
 #include "gpu-agent/serve/clock.h"
 #include "gpu-agent/serve/recovery.h"
 #include "gpu-agent/serve/scanner.h"
+#include "gpu-agent/serve/suspects.h"
 
 static void start_agent(struct fixture *fixture)
 {
@@ -37,6 +38,7 @@ static void stop_agent(struct fixture *fixture)
 		pthread_join(fixture->recovery, NULL);
 		fixture->threads = false;
 	}
+	suspects_wait_end(fixture->agent);
 	agent_free(fixture->agent);
 	records_close(fixture->records);
 }
