@@ -49,6 +49,9 @@ static void add_claims(struct capacity *capacity, const struct capacity_input *i
 		load->suspect |= claim->suspect;
 		if (inventory_find_vgpu(inventory, claim->uuid))
 			continue;
+		/* A vendor's that was set a moment ago has no name yet, and is seen nevertheless. */
+		if (!inventory->slots[slot].shared && capacity->slots[slot] == SLOT_USED)
+			continue;
 		capacity->slots[slot] = SLOT_USED;
 		add_vgpu(load, claim->framebuffer_mb);
 		load->unseen++;

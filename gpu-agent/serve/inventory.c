@@ -79,12 +79,30 @@ int inventory_teach(const struct inventory *inventory, struct catalogue *catalog
 	return changes;
 }
 
+/*
+ * A scan that read root's journal just before we set a vendor's type has seen it as somebody
+ * else's. A function carries one vGPU.
+ */
+static void forget_unnamed(struct inventory *inventory, struct pci_addr slot_address)
+{
+	for (size_t i = 0; i < inventory->vgpu_count; i++) {
+		struct inventory_vgpu *vgpu = &inventory->vgpus[i];
+
+		if (vgpu->uuid[0] == '\0' &&
+		    same_address(inventory->slots[vgpu->slot].address, slot_address)) {
+			*vgpu = inventory->vgpus[--inventory->vgpu_count];
+			return;
+		}
+	}
+}
+
 int inventory_add_vgpu(struct inventory *inventory, const struct op_mdev *vgpu,
 		       const struct catalogue *catalogue)
 {
 	inventory_mark_stale(inventory, vgpu->parent);
 	if (inventory_find_vgpu(inventory, vgpu->uuid))
 		return 0;
+	forget_unnamed(inventory, vgpu->parent);
 	return inventory_fill_vgpu(inventory, vgpu, catalogue);
 }
 

@@ -222,6 +222,38 @@ static void a_vgpu_of_ours_is_known_by_its_allocation(void **state)
 	inventory_free(inventory);
 }
 
+/* A scan that began between the two: it reads the type, but not yet that root set it. */
+static void one_that_was_set_a_moment_ago_counts_once(void **state)
+{
+	struct catalogue catalogue = learn();
+	struct host host;
+	struct inventory *inventory;
+	struct op_mdev ours = { .parent = fake_vf_address(0, 1), .type = "1154" };
+	struct claim claim = { .slot = ours.parent, .framebuffer_mb = 16384 };
+	struct capacity_input input = { .claims = &claim, .claim_count = 1 };
+	struct capacity capacity;
+
+	(void)state;
+	fill(&host, sixteen);
+	host.functions[1]->current_type = 1154;
+	inventory = build(&host, &catalogue);
+	fake_uuid(ours.uuid, 1);
+	fake_uuid(claim.uuid, 1);
+	input.inventory = inventory;
+	assert_int_equal(capacity_init(&capacity, &input), 0);
+	assert_int_equal(capacity.loads[0].live, 1);
+	capacity_done(&capacity);
+
+	assert_int_equal(inventory_add_vgpu(inventory, &ours, &catalogue), 0);
+	assert_int_equal(inventory->vgpu_count, 1);
+	assert_string_equal(inventory->vgpus[0].uuid, ours.uuid);
+	assert_int_equal(capacity_init(&capacity, &input), 0);
+	assert_int_equal(capacity.loads[0].live, 1);
+	capacity_done(&capacity);
+	inventory_free(inventory);
+	catalogue_done(&catalogue);
+}
+
 static void a_board_that_is_not_known_has_a_lower_bound_and_a_reason(void **state)
 {
 	static const struct listed new_board[] = {
@@ -270,6 +302,7 @@ int main(void)
 		cmocka_unit_test(somebody_elses_type_locks_the_gpu_and_counts),
 		cmocka_unit_test(the_catalogue_survives_a_list_that_has_shrunk_to_nothing),
 		cmocka_unit_test(a_vgpu_of_ours_is_known_by_its_allocation),
+		cmocka_unit_test(one_that_was_set_a_moment_ago_counts_once),
 		cmocka_unit_test(a_board_that_is_not_known_has_a_lower_bound_and_a_reason),
 		cmocka_unit_test(functions_that_cannot_be_read_offer_nothing),
 	};
