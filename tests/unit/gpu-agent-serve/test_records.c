@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "fake_kernel.h"
 #include "gpu-agent/serve/records.h"
@@ -50,6 +51,7 @@ static struct allocation make(unsigned number)
 {
 	struct allocation a = {
 		.sequence = number,
+		.kind = ALLOCATION_VENDOR,
 		.principal = "instance-svc",
 		.owner = "vm-7",
 		.state = ALLOCATION_CREATING,
@@ -167,6 +169,33 @@ static void one_process_at_a_time(void **state)
 	assert_non_null(strstr(err.message, "another gpu-agent-serve"));
 	records_close(records);
 	records_close(open_records());
+}
+
+static void schema_1_knew_mdevs_only(void **state)
+{
+	struct records *records = open_records();
+	struct allocation written = make(1), found;
+	char path[160];
+	sqlite3 *db;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(records_add(records, &written, &err), 0);
+	records_close(records);
+	snprintf(path, sizeof(path), "%s/gpu-agent.db", folder);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db,
+				      "ALTER TABLE allocation DROP COLUMN kind;"
+				      "PRAGMA user_version = 1;",
+				      NULL, NULL, NULL),
+			 SQLITE_OK);
+	sqlite3_close(db);
+
+	records = open_records();
+	assert_int_equal(records_find(records, written.id, &found, &err), 1);
+	assert_int_equal(found.kind, ALLOCATION_MDEV);
+	assert_string_equal(found.type, written.type);
+	records_close(records);
 }
 
 static void a_newer_schema_is_refused(void **state)
@@ -289,6 +318,7 @@ int main(void)
 		TEST(a_request_id_is_taken_once_for_each_principal),
 		TEST(a_change_of_an_unknown_allocation_is_an_error),
 		TEST(one_process_at_a_time),
+		TEST(schema_1_knew_mdevs_only),
 		TEST(a_newer_schema_is_refused),
 		TEST(what_was_promised_survives_kill_9),
 		TEST(the_catalogue_is_read_back),
