@@ -38,6 +38,13 @@ void fake_monitor_wait_stuck(struct fake_monitor *monitor)
 	pthread_mutex_unlock(&monitor->lock);
 }
 
+void fake_monitor_hang_gpu(struct fake_monitor *monitor, int gpu)
+{
+	pthread_mutex_lock(&monitor->lock);
+	monitor->hung_gpu = gpu;
+	pthread_mutex_unlock(&monitor->lock);
+}
+
 void fake_monitor_unstick(struct fake_monitor *monitor)
 {
 	pthread_mutex_lock(&monitor->lock);
@@ -110,15 +117,56 @@ static void send_result(int fd, enum op_status status, int error, uint32_t recor
 	(void)send(fd, &result, sizeof(result), MSG_NOSIGNAL);
 }
 
-static void scan_locked(struct fake_monitor *monitor, int fd, enum fake_fault fault)
+/* Each GPU has a bus of its own. */
+static bool is_in_scope(const struct op_request *request, struct pci_addr address)
 {
+	bool listed = false;
+
+	for (uint32_t i = 0; i < request->gpu_count; i++)
+		listed |= request->gpus[i].bus == address.bus;
+	return request->scope == OP_SCOPE_ALL || listed == (request->scope == OP_SCOPE_ONLY);
+}
+
+static struct pci_addr subject_of(const struct op_record *record)
+{
+	if (record->kind == OP_RECORD_MDEV)
+		return record->mdev.parent;
+	return record->kind == OP_RECORD_PCI ? record->pci.address : record->mdev_type.parent;
+}
+
+/* Returns how many records it sent. */
+static uint32_t hang_at_gpu_locked(struct fake_monitor *monitor, int fd,
+				   const struct op_request *request)
+{
+	struct op_record record;
+
+	if (monitor->hung_gpu < 0 || !is_in_scope(request, fake_gpu_address(monitor->hung_gpu)))
+		return 0;
+	memset(&record, 0, sizeof(record));
+	record.version = OPS_VERSION;
+	record.kind = OP_RECORD_SCANNING;
+	record.scanning.gpu = fake_gpu_address(monitor->hung_gpu);
+	send_record(fd, &record);
+	hang_locked(monitor);
+	unhang_locked(monitor);
+	return 1;
+}
+
+static void scan_locked(struct fake_monitor *monitor, int fd, const struct op_request *request,
+			enum fake_fault fault)
+{
+	uint32_t sent = hang_at_gpu_locked(monitor, fd, request);
 	struct op_record *records;
 	size_t count = fake_kernel_scan(&monitor->kernel, &records);
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		if (!is_in_scope(request, subject_of(&records[i])))
+			continue;
 		send_record(fd, &records[i]);
+		sent++;
+	}
 	free(records);
-	send_result(fd, OP_OK, 0, (uint32_t)count + (fault == FAULT_CUT_SHORT), "scanned");
+	send_result(fd, OP_OK, 0, sent + (fault == FAULT_CUT_SHORT), "scanned");
 }
 
 static int create_locked(struct fake_monitor *monitor, const struct op_request *request)
@@ -245,7 +293,7 @@ static void *worker_thread(void *argument)
 		if (request.kind != OP_SCAN)
 			work_locked(monitor, worker->fd, &request, fault);
 		else if (fault != FAULT_DIE_BEFORE)
-			scan_locked(monitor, worker->fd, fault);
+			scan_locked(monitor, worker->fd, &request, fault);
 		pthread_mutex_unlock(&monitor->lock);
 	}
 	close(worker->fd);
@@ -325,7 +373,7 @@ int fake_monitor_start(struct fake_monitor *monitor, int gpu_count)
 {
 	int fds[2];
 
-	*monitor = (struct fake_monitor){ .stuck = true };
+	*monitor = (struct fake_monitor){ .stuck = true, .hung_gpu = -1 };
 	pthread_mutex_init(&monitor->lock, NULL);
 	pthread_cond_init(&monitor->unstuck, NULL);
 	pthread_cond_init(&monitor->worker_changed, NULL);

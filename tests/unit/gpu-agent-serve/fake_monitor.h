@@ -40,6 +40,7 @@ struct fake_monitor {
 	} faults[FAKE_FAULTS_MAX];
 	int delay_ms; /* of every create */
 	bool stuck;   /* hanging workers wait until this is false */
+	int hung_gpu; /* scans of it hang too; -1: none */
 	unsigned hanging, given_up;
 	unsigned runs[OP_FIND_HOLDERS + 1]; /* of each kind */
 	uint32_t granted_gid;		    /* by the last grant */
@@ -62,6 +63,8 @@ void fake_monitor_fail(struct fake_monitor *monitor, enum op_kind kind, enum fak
 		       int count);
 /* Until a worker is stuck in the kernel. */
 void fake_monitor_wait_stuck(struct fake_monitor *monitor);
+/* Scans that do not leave this GPU out hang at it, until fake_monitor_unstick(). */
+void fake_monitor_hang_gpu(struct fake_monitor *monitor, int gpu);
 void fake_monitor_unstick(struct fake_monitor *monitor);
 
 /* How many operations of the kind have begun. */
