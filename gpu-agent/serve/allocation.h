@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A vGPU of ours: what the database keeps and callers see. A plain value. */
+/* A vGPU or whole GPU of ours: what the database keeps and callers see. A plain value. */
 
 #ifndef GPU_AGENT_SERVE_ALLOCATION_H
 #define GPU_AGENT_SERVE_ALLOCATION_H
@@ -32,6 +32,7 @@ enum allocation_state {
 enum allocation_kind {
 	ALLOCATION_MDEV = 1,
 	ALLOCATION_VENDOR = 2, /* a type of a virtual function, which has no UUID */
+	ALLOCATION_DEVICE = 3, /* a whole GPU, bound to vfio-pci */
 };
 
 struct allocation {
@@ -42,15 +43,19 @@ struct allocation {
 	char principal[ALLOCATION_PRINCIPAL_MAX];
 	char owner[ALLOCATION_OWNER_MAX];
 	enum allocation_state state;
-	char profile[OPS_NAME_MAX]; /* short form */
-	char type[OPS_TYPE_MAX];    /* a directory name, or a vendor's id in decimal */
-	int32_t framebuffer_mb; /* OPS_UNKNOWN */
+	char profile[OPS_NAME_MAX]; /* short form; of a whole GPU: the device as it was asked for */
+	char type[OPS_TYPE_MAX]; /* a directory name, a vendor's id in decimal, or a device's id */
+	int32_t framebuffer_mb;	 /* OPS_UNKNOWN */
 	struct pci_addr slot, gpu;
 	int32_t numa_node;    /* -1 */
 	uint32_t iommu_group; /* OPS_NO_GROUP until it is ready */
 	uint32_t grant_gid;
 	int64_t create_time_ms; /* since 1970 */
 	char boot_id[OPS_UUID_SIZE];
+
+	/* Whole GPUs, for callers; not on record. */
+	uint8_t functions;    /* bits: those of its slot that go with it */
+	char reset_note[192]; /* how the last release left it */
 };
 
 #endif

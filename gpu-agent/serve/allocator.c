@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "common/log.h"
 #include "create.h"
+#include "passthrough_allocate.h"
 #include "release.h"
 
 #define ATTEMPTS_MAX	  3    /* each on another slot, after a look at what changed */
@@ -21,13 +22,15 @@
 static int check_same(const struct allocation *allocation, const struct create_request *request,
 		      struct err *err)
 {
+	const char *wanted = request->device[0] ? request->device : request->profile;
+
 	if (strcmp(allocation->owner, request->owner) == 0 &&
-	    strcmp(allocation->profile, request->profile) == 0 &&
-	    allocation->grant_gid == request->grant_gid)
+	    (allocation->kind == ALLOCATION_DEVICE) == (request->device[0] != '\0') &&
+	    strcmp(allocation->profile, wanted) == 0 && allocation->grant_gid == request->grant_gid)
 		return 0;
 	err_set(err, ERR_REQUEST_ID_REUSED,
-		"request_id %s was used for profile %s, owner '%s', grant_gid %u",
-		request->request_id, allocation->profile, allocation->owner, allocation->grant_gid);
+		"request_id %s was used for %s, owner '%s', grant_gid %u", request->request_id,
+		allocation->profile, allocation->owner, allocation->grant_gid);
 	return -1;
 }
 
@@ -64,6 +67,7 @@ static int answer_known_locked(struct agent *agent, const struct create_request 
 			"the outcome of an earlier call with request_id %s is not known yet: the kernel has not answered on %s",
 			request->request_id, PCI_STR(lease->allocation.slot));
 	*ret = lease->allocation;
+	passthrough_complete_locked(agent, ret);
 	return 1;
 }
 
@@ -151,6 +155,8 @@ static struct lease *reserve_locked(struct agent *agent, const struct create_req
 			"the first scan of this host's GPUs has not ended yet");
 		return NULL;
 	}
+	if (request->device[0])
+		return passthrough_reserve_locked(agent, request, err);
 	profile = inventory_find_profile(agent->inventory, request->profile);
 	if (profile == INVENTORY_NONE) {
 		refuse_unknown(agent->inventory, request->profile, err);
@@ -370,6 +376,8 @@ int allocator_list(struct agent *agent, const char *principal, uint64_t after, s
 		else
 			list[count++] = *allocation;
 	}
+	for (size_t i = 0; i < count; i++)
+		passthrough_complete_locked(agent, &list[i]);
 	pthread_mutex_unlock(&agent->lock);
 	*ret = list;
 	return (int)count;

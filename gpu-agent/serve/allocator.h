@@ -19,8 +19,9 @@ struct create_request {
 	char request_id[OPS_UUID_SIZE];
 	char principal[ALLOCATION_PRINCIPAL_MAX];
 	char owner[ALLOCATION_OWNER_MAX];
-	char profile[OPS_NAME_MAX]; /* short form */
-	struct placement_wish wish; /* not part of what a repeated request_id is compared by */
+	char profile[OPS_NAME_MAX];	/* short form */
+	char device[REGISTRY_NAME_MAX]; /* a registered device instead; empty: a vGPU */
+	struct placement_wish wish;	/* not part of what a repeated request_id is compared by */
 	uint32_t grant_gid;
 };
 

@@ -5,6 +5,7 @@
 
 #include "common/log.h"
 #include "operation.h"
+#include "passthrough_allocate.h"
 #include "release.h"
 
 static void judge_slot(struct agent *agent, struct pci_addr slot, bool failed)
@@ -39,6 +40,11 @@ static enum create_step forget_create(struct agent *agent, struct lease *lease,
 	struct pci_addr slot = lease->allocation.slot;
 	bool refused = outcome->kind == OUTCOME_ANSWERED && status == OP_KERNEL;
 
+	if (lease->allocation.kind == ALLOCATION_DEVICE) {
+		passthrough_explain(&lease->allocation, outcome, err);
+		release_forget(agent, lease);
+		return CREATE_FAILED;
+	}
 	if (outcome->kind == OUTCOME_NOT_STARTED)
 		err_set(err, ERR_UNAVAILABLE, "cannot create a %s now: %s",
 			lease->allocation.profile, message);
@@ -69,6 +75,11 @@ static bool find_created(const struct outcome *outcome, const struct allocation 
 			*ret_group = record->mdev.iommu_group;
 			return true;
 		}
+		if (record->kind == OP_RECORD_BINDING &&
+		    strcmp(record->binding.uuid, allocation->id) == 0) {
+			*ret_group = record->binding.iommu_group;
+			return true;
+		}
 		if (record->kind == OP_RECORD_VENDOR_VF &&
 		    strcmp(record->vendor_vf.uuid, allocation->id) == 0) {
 			*ret_group = OPS_NO_GROUP;
@@ -76,6 +87,14 @@ static bool find_created(const struct outcome *outcome, const struct allocation 
 		}
 	}
 	return false;
+}
+
+static void keep_bound(struct agent *agent, struct lease *lease, uint32_t group)
+{
+	pthread_mutex_lock(&agent->lock);
+	lease->allocation.iommu_group = group;
+	passthrough_record_change_locked(agent, &lease->allocation, true);
+	pthread_mutex_unlock(&agent->lock);
 }
 
 /* A vendor's vGPU is in the group of its virtual function. */
@@ -126,7 +145,10 @@ static enum create_step create_device(struct agent *agent, struct lease *lease, 
 			lease->allocation.id);
 		return undo_create(agent, lease);
 	}
-	keep_created(agent, lease, group);
+	if (lease->allocation.kind == ALLOCATION_DEVICE)
+		keep_bound(agent, lease, group);
+	else
+		keep_created(agent, lease, group);
 	return CREATE_DONE;
 }
 
@@ -155,6 +177,7 @@ static enum create_step commit(struct agent *agent, struct lease *lease, struct 
 	pthread_mutex_lock(&agent->lock);
 	lease->allocation.state = ALLOCATION_READY;
 	*ret = lease->allocation;
+	passthrough_complete_locked(agent, ret);
 	lease_end_locked(agent, lease);
 	pthread_mutex_unlock(&agent->lock);
 	log_info("allocated %s (%s on %s) to %s for '%s'", ret->id, ret->profile,

@@ -143,7 +143,7 @@ int device_list_available(struct agent *agent, struct function **ret, struct err
 	int count = 0;
 
 	pthread_mutex_lock(&agent->lock);
-	if (!agent->functions)
+	if (!agent->functions || !agent->inventory)
 		count = refuse_not_ready(err);
 	else if (!(list = calloc(agent->functions->count + 1, sizeof(*list))))
 		count = err_sys(err, ENOMEM, "cannot list the devices");

@@ -12,8 +12,9 @@
 #include "hypeman/gpu/v1/gpu_service.pb-c.h"
 #include "profile_name.h"
 
-#define LIST_MAX 1000
-#define SYNC_MAX 4096
+#define LIST_MAX      1000
+#define SYNC_MAX      4096
+#define PCI_FUNCTIONS 8 /* of one slot */
 
 /* ---- Requests ----------------------------------------------------------------------- */
 
@@ -54,27 +55,57 @@ static int wish_from_wire(const Hypeman__Gpu__V1__VgpuRequest *wire, struct plac
 	return 0;
 }
 
+static int vgpu_from_wire(const Hypeman__Gpu__V1__VgpuRequest *wire, struct create_request *request,
+			  struct err *err)
+{
+	const char *profile;
+
+	if (!wire || !wire->profile[0])
+		return err_field(
+			err, "vgpu.profile",
+			"vgpu.profile is missing, must name a profile that GetHost lists (or device a registered device)");
+	profile = profile_short_name(wire->profile);
+	if (strlen(profile) >= sizeof(request->profile))
+		return err_field(err, "vgpu.profile",
+				 "vgpu.profile has %zu bytes, must have at most %zu",
+				 strlen(profile), sizeof(request->profile) - 1);
+	strcpy(request->profile, profile);
+	return wish_from_wire(wire, &request->wish, err);
+}
+
+static int device_from_wire(const Hypeman__Gpu__V1__CreateAllocationRequest *wire,
+			    struct create_request *request, struct err *err)
+{
+	const char *device = wire->device->device;
+
+	if (wire->vgpu)
+		return err_field(err, "device",
+				 "vgpu and device are both set, must be one of them");
+	if (!device[0])
+		return err_field(
+			err, "device.device",
+			"device.device is missing, must be the id or name of a device that ListDevices lists");
+	if (strlen(device) >= sizeof(request->device))
+		return err_field(err, "device.device",
+				 "device.device has %zu bytes, must have at most %zu",
+				 strlen(device), sizeof(request->device) - 1);
+	strcpy(request->device, device);
+	return 0;
+}
+
 int create_request_from_wire(const ProtobufCMessage *message, const char *principal,
 			     struct create_request *ret, struct err *err)
 {
 	const Hypeman__Gpu__V1__CreateAllocationRequest *wire = (const void *)message;
 	struct create_request request = { .grant_gid = wire->grant_gid };
-	const char *profile;
 
 	if (check_uuid("request_id", wire->request_id, request.request_id, err))
 		return -1;
 	if (strlen(wire->owner) >= sizeof(request.owner))
 		return err_field(err, "owner", "owner has %zu bytes, must have at most %zu",
 				 strlen(wire->owner), sizeof(request.owner) - 1);
-	if (!wire->vgpu || !wire->vgpu->profile[0])
-		return err_field(err, "vgpu.profile",
-				 "vgpu.profile is missing, must name a profile that GetHost lists");
-	profile = profile_short_name(wire->vgpu->profile);
-	if (strlen(profile) >= sizeof(request.profile))
-		return err_field(err, "vgpu.profile",
-				 "vgpu.profile has %zu bytes, must have at most %zu",
-				 strlen(profile), sizeof(request.profile) - 1);
-	if (wish_from_wire(wire->vgpu, &request.wish, err))
+	if (wire->device ? device_from_wire(wire, &request, err)
+			 : vgpu_from_wire(wire->vgpu, &request, err))
 		return -1;
 	if (wire->grant_gid == 0 || wire->grant_gid == UINT32_MAX)
 		return err_field(err, "grant_gid",
@@ -83,7 +114,6 @@ int create_request_from_wire(const ProtobufCMessage *message, const char *princi
 				 wire->grant_gid);
 	strcpy(request.principal, principal);
 	strcpy(request.owner, wire->owner);
-	strcpy(request.profile, profile);
 	*ret = request;
 	return 0;
 }
@@ -192,6 +222,8 @@ struct wire_allocation {
 	struct pci_addr_text slot, gpu;
 	char device_node[512];
 	char sysfs_path[512];
+	struct pci_addr_text functions[PCI_FUNCTIONS];
+	char *function_pointers[PCI_FUNCTIONS];
 };
 
 static Hypeman__Gpu__V1__Allocation__State state_to_wire(enum allocation_state state)
@@ -210,6 +242,30 @@ static Hypeman__Gpu__V1__Allocation__State state_to_wire(enum allocation_state s
 	return HYPEMAN__GPU__V1__ALLOCATION__STATE__STATE_UNSPECIFIED;
 }
 
+/* The GPU itself comes first. */
+static void add_function(struct wire_allocation *wire, struct pci_addr address)
+{
+	size_t i = wire->message.n_pci_functions++;
+
+	wire->functions[i] = pci_addr_text(address);
+	wire->function_pointers[i] = wire->functions[i].s;
+}
+
+static void device_to_wire(struct allocation *allocation, struct wire_allocation *wire)
+{
+	struct pci_addr address = allocation->slot;
+
+	add_function(wire, address);
+	for (uint8_t i = 0; i < PCI_FUNCTIONS; i++) {
+		address.function = i;
+		if (i != allocation->slot.function && allocation->functions & 1u << i)
+			add_function(wire, address);
+	}
+	wire->message.pci_functions = wire->function_pointers;
+	wire->message.device_id = allocation->type;
+	wire->message.reset_note = allocation->reset_note;
+}
+
 static void allocation_to_wire(struct allocation *allocation, const struct wire_roots *roots,
 			       struct wire_allocation *ret)
 {
@@ -223,7 +279,10 @@ static void allocation_to_wire(struct allocation *allocation, const struct wire_
 	ret->message.request_id = allocation->request_id;
 	ret->message.owner = allocation->owner;
 	ret->message.state = state_to_wire(allocation->state);
-	ret->message.profile = allocation->profile;
+	if (allocation->kind == ALLOCATION_DEVICE)
+		device_to_wire(allocation, ret);
+	else
+		ret->message.profile = allocation->profile;
 	if (allocation->framebuffer_mb > 0)
 		ret->message.framebuffer_mb = (uint32_t)allocation->framebuffer_mb;
 	if (allocation->kind == ALLOCATION_MDEV)

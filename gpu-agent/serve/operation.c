@@ -26,18 +26,22 @@ void operation_run(struct agent *agent, enum op_kind kind, const struct allocati
 	memcpy(request.uuid, allocation->id, sizeof(request.uuid));
 	if (allocation->kind == ALLOCATION_VENDOR)
 		request.vendor_type = (uint32_t)strtoul(allocation->type, NULL, 10);
-	else
+	else if (allocation->kind == ALLOCATION_MDEV)
 		memcpy(request.type, allocation->type, sizeof(request.type));
 	monitor_client_run(agent->monitor, &request, (int)timeout_ms, ret);
 }
 
 enum op_kind operation_to_create(const struct allocation *allocation)
 {
+	if (allocation->kind == ALLOCATION_DEVICE)
+		return OP_BIND_VFIO;
 	return allocation->kind == ALLOCATION_VENDOR ? OP_SET_VENDOR_TYPE : OP_CREATE_MDEV;
 }
 
 enum op_kind operation_to_remove(const struct allocation *allocation)
 {
+	if (allocation->kind == ALLOCATION_DEVICE)
+		return OP_RESTORE_DRIVER;
 	return allocation->kind == ALLOCATION_VENDOR ? OP_CLEAR_VENDOR_TYPE : OP_REMOVE_MDEV;
 }
 

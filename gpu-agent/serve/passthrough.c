@@ -71,6 +71,8 @@ struct passthrough_text passthrough_reason_locked(const struct agent *agent,
 
 	if (!function || !function->is_gpu)
 		return text("it is no GPU");
+	if (inventory_is_suspect(agent->inventory, address))
+		return text("the kernel does not answer for it");
 	if (is_taken(agent, address))
 		return text("allocated");
 	if (function->bind_refusal != OP_REASON_NONE)

@@ -17,7 +17,8 @@ static void fill_request(const struct inventory *inventory, const struct functio
 		const struct function *function = functions_find(functions, gpu->address);
 
 		if (gpu->framework == FRAMEWORK_PASSTHROUGH && function &&
-		    function->bind_refusal == OP_REASON_NONE)
+		    function->bind_refusal == OP_REASON_NONE &&
+		    !inventory_is_suspect(inventory, gpu->address))
 			request->gpus[request->gpu_count++] = gpu->address;
 	}
 }

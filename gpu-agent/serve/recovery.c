@@ -43,13 +43,20 @@ static int collect_unclaimed(struct agent *agent, struct uuid_text **ret)
 	size_t count = 0;
 
 	pthread_mutex_lock(&agent->lock);
-	uuids = calloc(agent->inventory->vgpu_count + 1, sizeof(*uuids));
+	uuids = calloc(agent->inventory->vgpu_count + agent->functions->binding_count + 1,
+		       sizeof(*uuids));
 	for (size_t i = 0; uuids && i < agent->inventory->vgpu_count; i++) {
 		const struct inventory_vgpu *vgpu = &agent->inventory->vgpus[i];
 
 		if (vgpu->in_journal && !lease_find_locked(agent, vgpu->uuid) &&
 		    !agent->inventory->gpus[agent->inventory->slots[vgpu->slot].gpu].suspect)
 			memcpy(uuids[count++].s, vgpu->uuid, sizeof(vgpu->uuid));
+	}
+	for (size_t i = 0; uuids && i < agent->functions->binding_count; i++) {
+		const struct op_binding *binding = &agent->functions->bindings[i];
+
+		if (!lease_find_locked(agent, binding->uuid))
+			memcpy(uuids[count++].s, binding->uuid, sizeof(binding->uuid));
 	}
 	pthread_mutex_unlock(&agent->lock);
 	*ret = uuids;
@@ -63,7 +70,9 @@ static void adopt(struct agent *agent, struct allocation *row)
 
 	row->state = row->state == ALLOCATION_UNDONE ? ALLOCATION_CREATING : ALLOCATION_RELEASING;
 	pthread_mutex_lock(&agent->lock);
-	if (inventory_find_vgpu(agent->inventory, row->id) && !lease_find_locked(agent, row->id))
+	if ((inventory_find_vgpu(agent->inventory, row->id) ||
+	     functions_binding(agent->functions, row->id)) &&
+	    !lease_find_locked(agent, row->id))
 		lease = lease_add_locked(agent, row);
 	if (lease) {
 		lease_end_locked(agent, lease);
@@ -71,7 +80,7 @@ static void adopt(struct agent *agent, struct allocation *row)
 	}
 	pthread_mutex_unlock(&agent->lock);
 	if (lease)
-		log_warning("vGPU %s of an ended allocation exists, removing it", row->id);
+		log_warning("the device of ended allocation %s exists, removing it", row->id);
 }
 
 static void adopt_late_devices(struct agent *agent)
@@ -91,23 +100,43 @@ static void adopt_late_devices(struct agent *agent)
 
 /* ---- Leases ------------------------------------------------------------------------- */
 
+/* Bindings come from root's journal, whole with each scan. */
+static enum recovery_action decide_device(const struct agent *agent, const struct lease *lease)
+{
+	const struct allocation *allocation = &lease->allocation;
+	const struct op_binding *binding = functions_binding(agent->functions, allocation->id);
+
+	if (allocation->state == ALLOCATION_READY && binding && !binding->is_bound)
+		return RECOVERY_RELEASE; /* somebody took a function of it away, or a reboot did */
+	return recovery_decide(allocation->state, binding ? PRESENCE_PRESENT : PRESENCE_ABSENT,
+			       agent->scan_was_quiet);
+}
+
+static enum recovery_action decide(const struct agent *agent, const struct lease *lease)
+{
+	const struct allocation *allocation = &lease->allocation;
+
+	if (allocation->kind == ALLOCATION_DEVICE)
+		return decide_device(agent, lease);
+	return recovery_decide(
+		allocation->state,
+		inventory_presence(agent->inventory, allocation->id, allocation->slot),
+		agent->scan_was_quiet);
+}
+
 /* The next lease to act on, made busy; NULL: none is left. */
 static struct lease *take_next_locked(struct agent *agent, uint64_t *after,
 				      enum recovery_action *ret_action)
 {
 	for (size_t i = 0; i < agent->lease_count; i++) {
 		struct lease *lease = agent->leases[i];
-		enum presence device;
 
 		if (lease->allocation.sequence <= *after || lease->busy ||
 		    lease->judged_from > agent->scans_published ||
 		    inventory_is_suspect(agent->inventory, lease->allocation.gpu))
 			continue;
 		*after = lease->allocation.sequence;
-		device = inventory_presence(agent->inventory, lease->allocation.id,
-					    lease->allocation.slot);
-		*ret_action =
-			recovery_decide(lease->allocation.state, device, agent->scan_was_quiet);
+		*ret_action = decide(agent, lease);
 		/* Another worker would only join the one that is stuck in the same removal. */
 		if (*ret_action == RECOVERY_RELEASE && lease->unsettled && !agent->scan_was_quiet)
 			continue;
@@ -185,7 +214,7 @@ static bool is_ready(struct agent *agent)
 	bool ready;
 
 	pthread_mutex_lock(&agent->lock);
-	ready = agent->inventory != NULL;
+	ready = agent->inventory && agent->functions;
 	pthread_mutex_unlock(&agent->lock);
 	return ready;
 }

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "common/log.h"
 #include "operation.h"
+#include "passthrough_allocate.h"
 
 #define RETRY_MS	250
 #define DRAIN_RESCAN_MS 2000 /* what patience did not bring about, recovery tries again */
@@ -88,22 +89,50 @@ static enum removal judge(const struct allocation *allocation, const struct outc
 	}
 }
 
-static enum removal remove_device(struct agent *agent, const struct allocation *allocation,
-				  int patience_ms, struct err *err)
+/* note: what the worker said last; NULL: nobody wants to know. */
+static enum removal run_patiently(struct agent *agent, enum op_kind kind,
+				  const struct allocation *allocation, int64_t give_up_ms,
+				  char note[OPS_MESSAGE_MAX], struct err *err)
 {
-	int64_t give_up_ms = clock_monotonic_ms() + patience_ms;
-
 	for (;;) {
 		const struct timespec pause = { .tv_nsec = RETRY_MS * 1000000 };
 		scoped(outcome_done) struct outcome outcome = { 0 };
 		enum removal removal;
 
-		operation_run(agent, operation_to_remove(allocation), allocation, INT64_MAX, &outcome);
+		operation_run(agent, kind, allocation, INT64_MAX, &outcome);
 		removal = judge(allocation, &outcome, err);
+		if (note)
+			memcpy(note, outcome.result.message, OPS_MESSAGE_MAX);
 		if (removal != REMOVAL_LATE || clock_monotonic_ms() + RETRY_MS > give_up_ms)
 			return removal;
 		nanosleep(&pause, NULL);
 	}
+}
+
+/* A whole GPU is cleaned of what its guest left. One that cannot be is given back with a note. */
+static enum removal reset_device(struct agent *agent, const struct allocation *allocation,
+				 int64_t give_up_ms, struct err *err)
+{
+	char note[OPS_MESSAGE_MAX] = "";
+	enum removal removal = run_patiently(agent, OP_RESET, allocation, give_up_ms, note, err);
+
+	if (removal == REMOVAL_GONE || removal == REMOVAL_FAILED)
+		passthrough_note_reset(agent, allocation, removal == REMOVAL_FAILED ? note : "");
+	return removal == REMOVAL_FAILED ? REMOVAL_GONE : removal;
+}
+
+static enum removal remove_device(struct agent *agent, const struct allocation *allocation,
+				  int patience_ms, struct err *err)
+{
+	int64_t give_up_ms = clock_monotonic_ms() + patience_ms;
+	enum removal removal = REMOVAL_GONE;
+
+	if (allocation->kind == ALLOCATION_DEVICE && allocation->state != ALLOCATION_CREATING)
+		removal = reset_device(agent, allocation, give_up_ms, err);
+	if (removal != REMOVAL_GONE)
+		return removal;
+	return run_patiently(agent, operation_to_remove(allocation), allocation, give_up_ms, NULL,
+			     err);
 }
 
 /* ---- The record -------------------------------------------------------------------- */
@@ -113,7 +142,9 @@ static void drop(struct agent *agent, struct lease *take_lease, bool removed)
 	struct op_mdev vgpu = operation_vgpu(&take_lease->allocation);
 
 	pthread_mutex_lock(&agent->lock);
-	if (removed)
+	if (removed && take_lease->allocation.kind == ALLOCATION_DEVICE)
+		passthrough_record_change_locked(agent, &take_lease->allocation, false);
+	else if (removed)
 		agent_record_change_locked(agent, false, &vgpu);
 	lease_drop_locked(agent, take_lease);
 	pthread_mutex_unlock(&agent->lock);
