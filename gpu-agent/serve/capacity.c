@@ -182,6 +182,7 @@ struct offers {
 	unsigned usable;      /* of these, free ones that the driver does not refuse */
 	unsigned promised;    /* of these, those where the driver says that one fits now */
 	int32_t max_instance; /* OPS_UNKNOWN */
+	bool max_may_be_more;
 	int32_t budget;	      /* of a parent without virtual functions; OPS_UNKNOWN */
 	bool shared;
 };
@@ -201,6 +202,7 @@ static struct offers collect_offers(const struct capacity *capacity, size_t gpu,
 		offers.listed++;
 		if (offer->max_instance != OPS_UNKNOWN)
 			offers.max_instance = offer->max_instance;
+		offers.max_may_be_more |= offer->max_may_be_more;
 		available = g->stale ? OPS_UNKNOWN : offer->available;
 		if (inventory->slots[s].shared && capacity->slots[s] != SLOT_SHUNNED) {
 			offers.shared = true;
@@ -277,8 +279,11 @@ struct room capacity_on_gpu(const struct capacity *capacity, size_t gpu, size_t 
 		return room_of_budget(load, offers, framebuffer_mb);
 	if (!unknown && load->live && load->framebuffer_mb != framebuffer_mb)
 		return no_room(LIMIT_SIZE_LOCKED);
-	if (!unknown && load->live >= (unsigned)offers.max_instance)
-		return no_room(LIMIT_FULL);
+	if (!unknown && load->live >= (unsigned)offers.max_instance) {
+		if (!offers.max_may_be_more)
+			return no_room(LIMIT_FULL);
+		unknown = true;
+	}
 	if (offers.usable == 0)
 		return no_room(load->free_slots ? LIMIT_DRIVER : LIMIT_NO_SLOT);
 	return unknown ? room_by_promise(load, &offers)
@@ -388,6 +393,11 @@ static bool has_known_budget(const struct capacity *capacity, size_t gpu)
 	return g->slot_count && capacity->inventory->slots[g->first_slot].shared && !g->stale;
 }
 
+static bool is_unknown_maximum(const struct inventory_offer *offer)
+{
+	return offer->max_instance == OPS_UNKNOWN || offer->max_may_be_more;
+}
+
 /* All functions of a GPU offer the same types. */
 static bool has_unknown_maximum(const struct capacity *capacity, size_t gpu)
 {
@@ -398,7 +408,7 @@ static bool has_unknown_maximum(const struct capacity *capacity, size_t gpu)
 	if (g->slot_count == 0 || first->shared)
 		return false;
 	for (size_t i = 0; i < first->offer_count; i++)
-		if (inventory->offers[first->first_offer + i].max_instance == OPS_UNKNOWN)
+		if (is_unknown_maximum(&inventory->offers[first->first_offer + i]))
 			return true;
 	return false;
 }

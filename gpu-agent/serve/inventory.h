@@ -63,6 +63,7 @@ struct inventory_offer {
 	char type[OPS_TYPE_MAX]; /* to create it by: a directory name, or a vendor's id */
 	size_t profile;
 	int32_t max_instance; /* per physical GPU; OPS_UNKNOWN */
+	bool max_may_be_more; /* concluded from the largest type: the board is not known */
 	int32_t available;    /* available_instances; OPS_UNKNOWN */
 };
 

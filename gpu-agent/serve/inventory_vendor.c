@@ -59,17 +59,42 @@ static int collect_types(const struct inventory *inventory, const struct op_reco
 
 /* ---- What each function offers ------------------------------------------------------ */
 
+/* What the largest type of a board takes can be had by smaller ones together. */
+static int32_t largest_framebuffer(const struct catalogue *types, struct board board)
+{
+	int32_t largest = 0;
+
+	for (size_t i = 0; i < types->count; i++)
+		if (board_equal(types->types[i].board, board) &&
+		    !profile_has_slices(types->types[i].name) &&
+		    types->types[i].framebuffer_mb > largest)
+			largest = types->types[i].framebuffer_mb;
+	return largest;
+}
+
+/* The driver's word from another framework, or what the board has, or at least what was seen. */
+static void find_maximum(struct inventory_offer *offer, const struct catalogue_type *type,
+			 int32_t largest_mb)
+{
+	offer->max_instance = type->max_instance;
+	if (offer->max_instance == OPS_UNKNOWN)
+		offer->max_instance = profile_max_instance(type->name);
+	if (offer->max_instance != OPS_UNKNOWN || profile_has_slices(type->name) ||
+	    type->framebuffer_mb <= 0)
+		return;
+	offer->max_instance = largest_mb / type->framebuffer_mb;
+	offer->max_may_be_more = true;
+}
+
 static int offer_type(struct inventory *inventory, struct inventory_slot *slot,
-		      const struct catalogue_type *type)
+		      const struct catalogue_type *type, int32_t largest_mb)
 {
 	struct inventory_offer *offer = &inventory->offers[slot->first_offer + slot->offer_count];
 
 	memset(offer, 0, sizeof(*offer));
 	memcpy(offer->type, type->id, sizeof(offer->type));
 	offer->available = OPS_UNKNOWN;
-	offer->max_instance = type->max_instance;
-	if (offer->max_instance == OPS_UNKNOWN)
-		offer->max_instance = profile_max_instance(type->name);
+	find_maximum(offer, type, largest_mb);
 	offer->profile = inventory_intern_profile(inventory, type->name, type->framebuffer_mb);
 	if (offer->profile == INVENTORY_NONE)
 		return -ENOMEM;
@@ -83,6 +108,7 @@ static int offer_types(struct inventory *inventory, const struct catalogue *type
 		struct inventory_slot *slot = &inventory->slots[s];
 		const struct inventory_gpu *gpu = gpu_of(inventory, s);
 		struct inventory_offer *grown;
+		int32_t largest_mb;
 
 		if (gpu->framework != FRAMEWORK_VENDOR_VFIO)
 			continue;
@@ -92,9 +118,10 @@ static int offer_types(struct inventory *inventory, const struct catalogue *type
 		if (!grown)
 			return -ENOMEM;
 		inventory->offers = grown;
+		largest_mb = largest_framebuffer(types, gpu->board);
 		for (size_t i = 0; i < types->count; i++)
 			if (board_equal(types->types[i].board, gpu->board) &&
-			    offer_type(inventory, slot, &types->types[i]))
+			    offer_type(inventory, slot, &types->types[i], largest_mb))
 				return -ENOMEM;
 		inventory->offer_count += slot->offer_count;
 	}

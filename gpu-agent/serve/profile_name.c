@@ -62,6 +62,17 @@ int32_t profile_framebuffer_mb(const char *name)
 	return gigabytes ? (int32_t)gigabytes * 1024 : 512;
 }
 
+bool profile_has_slices(const char *name)
+{
+	const char *text = size_and_series(name);
+	const char *end = text ? text - 1 : NULL; /* the dash */
+	const char *start = end;
+
+	while (start && start > name && isdigit((unsigned char)start[-1]))
+		start--;
+	return start && start < end && start > name && start[-1] == '-';
+}
+
 int32_t profile_max_instance(const char *name)
 {
 	static const struct {

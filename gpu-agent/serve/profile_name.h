@@ -12,6 +12,7 @@
 #ifndef GPU_AGENT_SERVE_PROFILE_NAME_H
 #define GPU_AGENT_SERVE_PROFILE_NAME_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* In the order in which profiles are listed. */
@@ -30,6 +31,9 @@ enum profile_series profile_series(const char *name);
 
 /* MiB, from the size in the name ("0" means 512 MiB); OPS_UNKNOWN if it has none. */
 int32_t profile_framebuffer_mb(const char *name);
+
+/* Of a type that is backed by a MIG instance ("A100-1-5C"): it shares no GPU by size. */
+bool profile_has_slices(const char *name);
 
 /*
  * How many vGPUs of this type one GPU carries, were they alone on it, by the framebuffer of its

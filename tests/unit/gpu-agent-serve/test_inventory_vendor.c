@@ -259,6 +259,7 @@ static void a_board_that_is_not_known_has_a_lower_bound_and_a_reason(void **stat
 	static const struct listed new_board[] = {
 		{ 1, "NVIDIA B300-2Q" },
 		{ 2, "NVIDIA B300-1-4Q" },
+		{ 3, "NVIDIA B300-6Q" },
 		{ 0, NULL },
 	};
 	struct host host;
@@ -268,9 +269,15 @@ static void a_board_that_is_not_known_has_a_lower_bound_and_a_reason(void **stat
 	fill(&host, new_board);
 	view = view_of(&host, NULL);
 
-	assert_int_equal(available(view, "B300-2Q"), 1);
+	assert_int_equal(available(view, "B300-2Q"), 3); /* the room of one 6Q */
+	assert_int_equal(available(view, "B300-6Q"), 1);
 	assert_int_equal(available(view, "B300-1-4Q"), 1);
 	assert_non_null(strstr(view->gpus[0].reason, "lower bounds"));
+	host_view_unref(view);
+
+	host.functions[0]->current_type = 3; /* the driver's list still has it: there is more */
+	view = view_of(&host, NULL);
+	assert_int_equal(available(view, "B300-6Q"), 1);
 	host_view_unref(view);
 }
 

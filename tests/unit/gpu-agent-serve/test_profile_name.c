@@ -74,10 +74,23 @@ static void the_maximum_follows_from_the_board(void **state)
 		assert_int_equal(profile_max_instance(cases[i].name), cases[i].max);
 }
 
+static void slices_are_told_from_boards_with_dashes(void **state)
+{
+	(void)state;
+	assert_true(profile_has_slices("A100-1-5C"));
+	assert_true(profile_has_slices("RTX Pro 6000 Blackwell DC-1-2Q"));
+	assert_false(profile_has_slices("RTX6000-Ada-24C"));
+	assert_false(profile_has_slices("L40S-1Q"));
+	assert_false(profile_has_slices("1-5C"));
+	assert_false(profile_has_slices("i915-GVTg_V5_4"));
+	assert_false(profile_has_slices(""));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_are_read_as_the_grammar_says),
+		cmocka_unit_test(slices_are_told_from_boards_with_dashes),
 		cmocka_unit_test(the_maximum_follows_from_the_board),
 		cmocka_unit_test(a_type_keeps_its_id_when_the_driver_changes),
 	};
