@@ -15,7 +15,7 @@
 #include "gpu-agent/ops.h"
 #include "privilege.h"
 
-#define FIXED_FLAGS 5
+#define FIXED_FLAGS 10
 
 /* One allocated "--name=value" each, then NULL. */
 struct flags {
@@ -40,13 +40,28 @@ static int add(struct flags *flags, const char *name, const char *value)
 	return 0;
 }
 
+/* A setting that may be left out. */
+static int add_given(struct flags *flags, const char *name, const char *value)
+{
+	return value ? add(flags, name, value) : 0;
+}
+
+static int add_each(struct flags *flags, const char *name, const struct config_list *list)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < list->count; i++)
+		r = add(flags, name, list->values[i]);
+	return r;
+}
+
 /* What serve needs of the settings, under the same names. */
 static int make_flags(const struct settings *settings, struct flags *flags)
 {
 	char seconds[24];
 	int r;
 
-	*flags = (struct flags){ .items = calloc(settings->peers.count +
+	*flags = (struct flags){ .items = calloc(settings->peers.count + settings->tls_peers.count +
 							 settings->device_vendors.count +
 							 FIXED_FLAGS + 2,
 						 sizeof(char *)) };
@@ -61,11 +76,14 @@ static int make_flags(const struct settings *settings, struct flags *flags)
 	r = r ? r : add(flags, "sysfs-root", settings->sysfs_root);
 	r = r ? r : add(flags, "dev-root", settings->dev_root);
 	r = r ? r : add(flags, "rescan-seconds", seconds);
-	for (size_t i = 0; r == 0 && i < settings->peers.count; i++)
-		r = add(flags, "peer", settings->peers.values[i]);
-	for (size_t i = 0; r == 0 && i < settings->device_vendors.count; i++)
-		r = add(flags, "device-vendor", settings->device_vendors.values[i]);
-	return r;
+	r = r ? r : add_given(flags, "tls-listen", settings->tls_listen);
+	r = r ? r : add_given(flags, "tls-cert", settings->tls_cert);
+	r = r ? r : add_given(flags, "tls-key", settings->tls_key);
+	r = r ? r : add_given(flags, "tls-ca", settings->tls_ca);
+	r = r ? r : add_given(flags, "tls-crl", settings->tls_crl);
+	r = r ? r : add_each(flags, "peer", &settings->peers);
+	r = r ? r : add_each(flags, "tls-peer", &settings->tls_peers);
+	return r ? r : add_each(flags, "device-vendor", &settings->device_vendors);
 }
 
 static void __attribute__((noreturn)) die(const char *program, const struct err *err)

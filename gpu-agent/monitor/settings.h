@@ -13,7 +13,7 @@
 #include "common/err.h"
 #include "policy.h"
 
-#define SETTINGS_COUNT 16
+#define SETTINGS_COUNT 22
 
 struct settings {
 	/* Texts are borrowed from the config, except what says owned. */
@@ -25,6 +25,8 @@ struct settings {
 	const char *serve_user;
 	const char *serve_program;
 	struct config_list peers;
+	const char *tls_listen, *tls_cert, *tls_key, *tls_ca, *tls_crl; /* serve's */
+	struct config_list tls_peers;
 	struct config_list grant_gids;
 	struct config_list device_vendors;
 	struct config_list device_classes;

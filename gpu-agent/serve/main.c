@@ -28,7 +28,8 @@
 
 struct settings {
 	const char *socket, *state_dir, *sysfs_root, *dev_root;
-	struct config_list peers, vendors;
+	struct config_list peers, vendors, tls_peers;
+	struct rpc_tls_options tls; /* no address: no TCP */
 	uint64_t rescan_seconds;
 };
 
@@ -78,27 +79,48 @@ static int read_options(const struct settings *settings, struct agent_options *o
 	return read_vendors(&settings->vendors, options, err);
 }
 
-static int add_peers(struct rpc_server *server, const struct config_list *peers, struct err *err)
+/* Each peer of both kinds, to the server; NULL: only looks whether they are right. */
+static int add_peers(struct rpc_server *server, const struct settings *settings, struct err *err)
 {
-	if (peers->count == 0)
-		log_warning("no peer is configured, so nobody may call");
-	for (size_t i = 0; i < peers->count; i++) {
+	size_t count = settings->peers.count;
+
+	for (size_t i = 0; i < count + settings->tls_peers.count; i++) {
 		struct rpc_peer peer;
 
-		if (peer_parse(peers->values[i], &peer, err) ||
-		    rpc_server_add_peer(server, &peer, err))
+		if (i < count ? peer_parse(settings->peers.values[i], &peer, err)
+			      : tls_peer_parse(settings->tls_peers.values[i - count], &peer, err))
+			return -1;
+		if (server && rpc_server_add_peer(server, &peer, err))
 			return -1;
 	}
+	if (server && count + settings->tls_peers.count == 0)
+		log_warning("no peer is configured, so nobody may call");
 	return 0;
 }
 
-static int check_peers(const struct config_list *peers, struct err *err)
+/* There is no TCP without certificates of both sides. */
+static int check_tls(const struct settings *settings, struct err *err)
 {
-	struct rpc_peer peer;
+	const struct rpc_tls_options *tls = &settings->tls;
+	const struct {
+		const char *name;
+		bool given, needed;
+	} parts[] = {
+		{ "tls-cert", tls->certificate, true },
+		{ "tls-key", tls->key, true },
+		{ "tls-ca", tls->ca, true },
+		{ "tls-peer", settings->tls_peers.count, true },
+		{ "tls-crl", tls->crl, false },
+	};
 
-	for (size_t i = 0; i < peers->count; i++)
-		if (peer_parse(peers->values[i], &peer, err))
-			return -1;
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (tls->address && parts[i].needed && !parts[i].given)
+			return err_field(err, parts[i].name, "%s is missing, tls-listen needs it",
+					 parts[i].name);
+		if (!tls->address && parts[i].given)
+			return err_field(err, "tls-listen",
+					 "tls-listen is missing, but %s is given", parts[i].name);
+	}
 	return 0;
 }
 
@@ -201,9 +223,9 @@ static struct rpc_server *make_server(const struct settings *settings, struct gp
 		return NULL;
 	}
 	if (gpu_service_add(server, service, err) ||
-	    rpc_server_add_standard_services(server, err) ||
-	    add_peers(server, &settings->peers, err) ||
-	    rpc_server_listen_unix(server, settings->socket, SOCKET_MODE, err))
+	    rpc_server_add_standard_services(server, err) || add_peers(server, settings, err) ||
+	    rpc_server_listen_unix(server, settings->socket, SOCKET_MODE, err) ||
+	    (settings->tls.address && rpc_server_listen_tls(server, &settings->tls, err)))
 		return NULL;
 	return TAKE_PTR(server);
 }
@@ -230,6 +252,8 @@ static int serve(const struct settings *settings, const sigset_t *signals, struc
 	r = rpc_server_start(server, err);
 	if (r == 0) {
 		log_info("serving on %s", settings->socket);
+		if (settings->tls.address)
+			log_info("serving TLS on %s", settings->tls.address);
 		r = wait_for_end(signals, err);
 		rpc_server_stop(server, r ? 0 : STOP_GRACE_MS);
 	}
@@ -267,7 +291,8 @@ static int parse(int argc, char **argv, struct config *config, const struct sett
 
 	if (r)
 		return r;
-	if (read_options(settings, options, err) || check_peers(&settings->peers, err))
+	if (read_options(settings, options, err) || add_peers(NULL, settings, err) ||
+	    check_tls(settings, err))
 		return -1;
 	if (config->check_only)
 		printf("ok\n");
@@ -289,6 +314,18 @@ int main(int argc, char **argv)
 		  "tree that the workers use as /dev" },
 		{ "peer", CONFIG_LIST, &settings.peers, NULL, 0, 0,
 		  "who may call: NAME:USER:ROLE[+ROLE...]" },
+		{ "tls-listen", CONFIG_TEXT, &settings.tls.address, NULL, 0, 0,
+		  "address and port for callers elsewhere, 192.0.2.1:7443; none: no TCP" },
+		{ "tls-cert", CONFIG_PATH, &settings.tls.certificate, NULL, 0, 0,
+		  "certificate of this agent and its chain, PEM" },
+		{ "tls-key", CONFIG_PATH, &settings.tls.key, NULL, 0, 0,
+		  "key of the certificate, for this program's user alone" },
+		{ "tls-ca", CONFIG_PATH, &settings.tls.ca, NULL, 0, 0,
+		  "certificates that may vouch for callers, PEM" },
+		{ "tls-crl", CONFIG_PATH, &settings.tls.crl, NULL, 0, 0,
+		  "revoked certificates, PEM" },
+		{ "tls-peer", CONFIG_LIST, &settings.tls_peers, NULL, 0, 0,
+		  "who may call by TCP: NAME:SUBJECT-ALT-NAME:ROLE[+ROLE...]" },
 		{ "device-vendor", CONFIG_LIST, &settings.vendors, "10de", 0, 0,
 		  "PCI vendor whose devices may be touched, in hex" },
 		{ "rescan-seconds", CONFIG_UINT, &settings.rescan_seconds, "30", 1, 86400,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may call: "name:user-or-uid:role+role", as in the setting `peer`. */
+/* Who may call, as the settings `peer` and `tls-peer` say it. */
 
 #ifndef GPU_AGENT_SERVE_PEERS_H
 #define GPU_AGENT_SERVE_PEERS_H
@@ -14,6 +14,10 @@ enum role {
 	ROLE_ADMIN = 1 << 3, /* may do what every role may, to everybody's allocations */
 };
 
+/* "name:user-or-uid:role+role" */
 int peer_parse(const char *text, struct rpc_peer *ret, struct err *err);
+
+/* "name:subject-alternative-name:role+role"; the name in the middle may have colons. */
+int tls_peer_parse(const char *text, struct rpc_peer *ret, struct err *err);
 
 #endif

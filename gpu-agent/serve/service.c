@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "check_service.h"
 #include "common/log.h"
 #include "cordon.h"
 #include "device_service.h"
@@ -48,6 +49,7 @@ static const struct rpc_method methods[] = {
 	{ "ListDevices", ROLE_READER | ROLE_ADMIN, list_devices, 0 },
 	{ "ListAvailableDevices", ROLE_READER | ROLE_ADMIN, list_available_devices, 0 },
 	{ "UnregisterDevice", ROLE_REGISTRAR | ROLE_ADMIN, unregister_device, 0 },
+	{ "CheckHost", ROLE_READER | ROLE_ADMIN, check_host, RPC_LONG },
 	{ "CordonSlot", ROLE_ADMIN, cordon, 0 },
 	{ "UncordonSlot", ROLE_ADMIN, uncordon, 0 },
 	{ NULL, 0, NULL, 0 },

@@ -257,6 +257,39 @@ static void bad_peers_are_refused(void **state)
 	}
 }
 
+static void peers_with_certificates_are_read(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"a",
+		"a:host",
+		"a::reader",
+		":host:reader",
+		"a:host:",
+		"a:host:owner",
+		"a:spiffe://x/y",
+		"a-name-that-is-longer-than-31-bytes:host:reader",
+	};
+	struct rpc_peer peer;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(
+		tls_peer_parse("controller:spiffe://example.org/controller:reader+allocator", &peer,
+			       &err),
+		0);
+	assert_string_equal(peer.name, "controller");
+	assert_string_equal(peer.san, "spiffe://example.org/controller");
+	assert_int_equal(peer.uid, (uid_t)-1);
+	assert_int_equal(peer.roles, ROLE_READER | ROLE_ALLOCATOR);
+	assert_int_equal(tls_peer_parse("c:c.example.org:admin", &peer, &err), 0);
+	assert_string_equal(peer.san, "c.example.org");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(tls_peer_parse(bad[i], &peer, &err), -1);
+		assert_string_equal(err.field, "tls-peer");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +300,7 @@ int main(void)
 		cmocka_unit_test(claims_check_ids_and_intent),
 		cmocka_unit_test(peers_are_read),
 		cmocka_unit_test(bad_peers_are_refused),
+		cmocka_unit_test(peers_with_certificates_are_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
