@@ -96,6 +96,7 @@ struct agent {
 	/* All below: under the lock. */
 	struct inventory *inventory; /* owned; NULL until the first scan */
 	struct functions *functions; /* owned; of the same scan */
+	uint64_t bindings_from;	     /* scans before this one may show bindings that we undid */
 	struct catalogue catalogue;  /* changed by the scanner's thread only */
 	struct lease **leases;	     /* owned, each too; by sequence */
 	size_t lease_count;
@@ -117,7 +118,7 @@ struct agent {
 	bool scan_was_quiet;	  /* no worker was stuck when it began */
 	struct pci_addr suspects[OPS_GPUS_MAX]; /* suspects.h */
 	size_t suspect_count;
-	unsigned probes;	  /* threads that wait for one of them */
+	unsigned probes; /* threads that wait for one of them */
 	int64_t scan_due_ms;
 	bool stopping;
 };

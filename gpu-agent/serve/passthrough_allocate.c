@@ -191,7 +191,7 @@ void passthrough_record_change_locked(struct agent *agent, const struct allocati
 		memcpy(function->driver, driver, strlen(driver));
 	}
 	agent_touch_locked(agent);
-	(void)agent_request_scan_locked(agent, 0);
+	agent->bindings_from = agent_request_scan_locked(agent, 0);
 }
 
 void passthrough_note_reset(struct agent *agent, const struct allocation *allocation,

@@ -55,6 +55,8 @@ static int collect_unclaimed(struct agent *agent, struct uuid_text **ret)
 	for (size_t i = 0; uuids && i < agent->functions->binding_count; i++) {
 		const struct op_binding *binding = &agent->functions->bindings[i];
 
+		if (agent->scans_published < agent->bindings_from)
+			break; /* seen before our last restore, maybe */
 		if (!lease_find_locked(agent, binding->uuid))
 			memcpy(uuids[count++].s, binding->uuid, sizeof(binding->uuid));
 	}
