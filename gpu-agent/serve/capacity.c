@@ -49,7 +49,8 @@ static void add_claims(struct capacity *capacity, const struct capacity_input *i
 		load->suspect |= claim->suspect;
 		if (inventory_find_vgpu(inventory, claim->uuid))
 			continue;
-		/* A vendor's that was set a moment ago has no name yet, and is seen nevertheless. */
+		/* A vendor's that was set a moment ago has no name yet, and is seen nevertheless.
+		 */
 		if (!inventory->slots[slot].shared && capacity->slots[slot] == SLOT_USED)
 			continue;
 		capacity->slots[slot] = SLOT_USED;
@@ -183,7 +184,7 @@ struct offers {
 	unsigned promised;    /* of these, those where the driver says that one fits now */
 	int32_t max_instance; /* OPS_UNKNOWN */
 	bool max_may_be_more;
-	int32_t budget;	      /* of a parent without virtual functions; OPS_UNKNOWN */
+	int32_t budget; /* of a parent without virtual functions; OPS_UNKNOWN */
 	bool shared;
 };
 

@@ -34,7 +34,7 @@ struct view_gpu {
 	char reason[192];
 	bool available; /* passthrough */
 	bool suspect;
-	bool barred;	/* listed with its reason, but no part of the host's figures */
+	bool barred; /* listed with its reason, but no part of the host's figures */
 };
 
 enum slot_condition_kind {
