@@ -18,7 +18,6 @@
 #include "common/rpc/rpc.h"
 #include "peers.h"
 #include "recovery.h"
-#include "sandbox.h"
 #include "scanner.h"
 #include "service.h"
 
@@ -213,18 +212,6 @@ static int wait_for_end(const sigset_t *signals, struct err *err)
 	return 0;
 }
 
-/* A sanitizer traces its own process when it ends, which the filter would not let it. */
-static int fence_in(struct err *err)
-{
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-	(void)err;
-	log_warning("built with a sanitizer: system calls are not filtered");
-	return 0;
-#else
-	return sandbox_enter(err);
-#endif
-}
-
 static struct rpc_server *make_server(const struct settings *settings, struct gpu_service *service,
 				      struct err *err)
 {
@@ -262,9 +249,7 @@ static int serve(const struct settings *settings, const sigset_t *signals, struc
 	rpc_server_set_health(server, GPU_SERVICE_NAME, false);
 	if (start_threads(&threads, &herald, err))
 		return -1;
-	r = fence_in(err);
-	if (r == 0)
-		r = rpc_server_start(server, err);
+	r = rpc_server_start(server, err);
 	if (r == 0) {
 		log_info("serving on %s", settings->socket);
 		if (settings->tls.address)
