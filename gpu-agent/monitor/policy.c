@@ -6,32 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "id_text.h"
+
 #define CLASS_DISPLAY 0x03
-
-static int parse_gid(const char *text, char end, uint32_t *ret, const char **rest)
-{
-	unsigned long long value;
-	char *stop;
-
-	if (!isdigit((unsigned char)text[0]))
-		return -EINVAL;
-	errno = 0;
-	value = strtoull(text, &stop, 10);
-	/* (gid_t)-1 means "leave it" to chown(2). */
-	if (errno || *stop != end || value == 0 || value >= UINT32_MAX)
-		return -EINVAL;
-	*ret = (uint32_t)value;
-	*rest = stop + (end != '\0');
-	return 0;
-}
 
 static int parse_range(const char *text, struct policy_range *ret, struct err *err)
 {
 	struct policy_range range;
 	const char *rest;
 
-	if (parse_gid(text, '-', &range.first, &rest) < 0 ||
-	    parse_gid(rest, '\0', &range.last, &rest) < 0 || range.first > range.last)
+	if (id_text_parse(text, '-', &range.first, &rest) < 0 ||
+	    id_text_parse(rest, '\0', &range.last, &rest) < 0 || range.first > range.last)
 		return err_field(err, "grant-gids",
 				 "grant-gids is '%s', must be FIRST-LAST, two group ids from 1 to "
 				 "4294967294",

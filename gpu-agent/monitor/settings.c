@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "settings.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 #include <string.h>
 
 #include "common/scoped.h"
+#include "id_text.h"
 
 #define SERVE_NAME "gpu-agent-serve"
 
@@ -64,31 +64,14 @@ static void fill_table(struct settings *s)
 	memcpy(s->table, rows, sizeof(rows));
 }
 
-/* One id, ended by end. (uid_t)-1 and (gid_t)-1 mean "leave it" to the kernel. */
-static int parse_id(const char *text, char end, uint32_t *ret, const char **ret_rest)
-{
-	unsigned long long value;
-	char *stop;
-
-	if (!isdigit((unsigned char)text[0]))
-		return -EINVAL;
-	errno = 0;
-	value = strtoull(text, &stop, 10);
-	if (errno || *stop != end || value == 0 || value >= UINT32_MAX)
-		return -EINVAL;
-	*ret = (uint32_t)value;
-	*ret_rest = stop + 1;
-	return 0;
-}
-
 static int find_user(struct settings *settings, struct err *err)
 {
 	const char *text = settings->serve_user;
 	const struct passwd *user;
 	const char *rest;
 
-	if (parse_id(text, ':', &settings->serve_uid, &rest) == 0 &&
-	    parse_id(rest, '\0', &settings->serve_gid, &rest) == 0)
+	if (id_text_parse(text, ':', &settings->serve_uid, &rest) == 0 &&
+	    id_text_parse(rest, '\0', &settings->serve_gid, &rest) == 0)
 		return 0;
 	errno = 0;
 	user = getpwnam(text);
