@@ -22,6 +22,10 @@ static int fill_body(const struct route *route, const struct text *body, Protobu
 {
 	ProtobufCMessage **member;
 
+	if (!route->body)
+		return body->length > 0 ? json_read_empty(body->bytes, body->length, err) : 0;
+	if (body->length == 0 && route->body_is_optional)
+		return 0;
 	if (body->length == 0)
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "the body is empty, must be a JSON object");
@@ -37,9 +41,8 @@ int call_build_request(const struct route *route, const struct call_input *input
 
 	if (!request)
 		return err_sys(err, ENOMEM, "cannot read the request");
-	if (route_fill(route, input->path, input->query, request, err))
-		return -1;
-	if (route->body && fill_body(route, input->body, request, err))
+	if (route_fill(route, input->path, input->query, request, err) ||
+	    fill_body(route, input->body, request, err))
 		return -1;
 	*ret = TAKE_PTR(request);
 	return 0;
@@ -49,6 +52,18 @@ static int fail_answer(const struct services *services, const struct route *rout
 {
 	return err_set(err, ERR_INTERNAL, "%s answered without %s",
 		       services->of[route->service_id].name, route->answer->pb->name);
+}
+
+int call_write_answer(const struct services *services, const struct route *route,
+		      const ProtobufCMessage *answer, struct text *ret, struct err *err)
+{
+	if (route->answer_is_whole)
+		return json_write(ret, route->response, answer, err);
+	if (!route->answer)
+		return 0;
+	if (!proto_is_set(answer, route->answer))
+		return fail_answer(services, route, err);
+	return json_write_field(ret, route->answer, answer, err);
 }
 
 /* Appends the elements of a page; a comma first unless it is the first element of all. */
@@ -108,11 +123,7 @@ int call_run(const struct services *services, const struct route *route,
 		return run_list(services, route, request, ret, err);
 	if (services_call(services, route, request, services->timeout_ms, &answer, err))
 		return -1;
-	if (!route->answer)
-		return 0;
-	if (!proto_is_set(answer, route->answer))
-		return fail_answer(services, route, err);
-	return json_write_field(ret, route->answer, answer, err);
+	return call_write_answer(services, route, answer, ret, err);
 }
 
 static int run_part(const struct services *services, const struct route *part, int timeout_ms,
@@ -126,7 +137,7 @@ static int run_part(const struct services *services, const struct route *part, i
 		return err_sys(err, ENOMEM, "cannot read");
 	if (services_call(services, part, request, timeout_ms, &answer, err))
 		return -1;
-	if (!part->answer)
+	if (part->answer_is_whole)
 		return json_write_members(ret, part->response, answer, first, err);
 	if (!proto_is_set(answer, part->answer) && !part->answer->null_when_unset)
 		return fail_answer(services, part, err);

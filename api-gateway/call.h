@@ -21,6 +21,10 @@ struct call_input {
 int call_build_request(const struct route *route, const struct call_input *input,
 		       ProtobufCMessage **ret, struct err *err);
 
+/* Appends what the route's answer shows of the message. */
+int call_write_answer(const struct services *services, const struct route *route,
+		      const ProtobufCMessage *answer, struct text *ret, struct err *err);
+
 /* Calls, and appends the JSON answer (nothing for a route without one). */
 int call_run(const struct services *services, const struct route *route,
 	     const struct call_input *input, struct text *ret, struct err *err);

@@ -9,6 +9,7 @@
 #include "instance_proto_descriptor_set.h"
 
 #include "call.h"
+#include "long_call.h"
 #include "proto_message.h"
 #include "sse.h"
 
@@ -120,6 +121,24 @@ static int run_stream(struct gateway *gateway, const struct route *route, struct
 	return 0;
 }
 
+static int run_long(struct gateway *gateway, const struct route *route, struct exchange *exchange,
+		    const struct call_input *input, struct text *ret, struct err *err)
+{
+	int r;
+
+	if (take_stream(gateway, err))
+		return -1;
+	r = long_call_run(exchange, &gateway->services, route, input, ret, err);
+	atomic_fetch_sub(&gateway->streams, 1);
+	return r;
+}
+
+/* POST has a body even when there is nothing to say: that nothing more was said is checked. */
+static bool reads_body(const struct route *route)
+{
+	return route->body || strcmp(route->method, "POST") == 0;
+}
+
 /* 0 with the response filled. */
 static int run_unary(struct gateway *gateway, const struct route *route, struct exchange *exchange,
 		     const struct call_input *input, struct work *work, struct err *err)
@@ -127,14 +146,16 @@ static int run_unary(struct gateway *gateway, const struct route *route, struct 
 	work->response.status = route->status;
 	if (!route->request && route_fill(route, input->path, input->query, NULL, err))
 		return -1;
+	if (reads_body(route) && exchange_read_body(exchange, &work->body, err))
+		return -1;
 	switch (route->kind) {
 	case ROUTE_HEALTH:
 		return run_health(gateway, &work->response.body, err);
 	case ROUTE_JOIN:
 		return run_join(gateway, route, &work->response.body, err);
+	case ROUTE_LONG:
+		return run_long(gateway, route, exchange, input, &work->response.body, err);
 	default:
-		if (route->body && exchange_read_body(exchange, &work->body, err))
-			return -1;
 		return call_run(&gateway->services, route, input, &work->response.body, err);
 	}
 }

@@ -300,6 +300,35 @@ static int read_message(struct reader *reader, const struct message_table *table
 	return 0;
 }
 
+static int read_object(const char *text, size_t length, cJSON **ret, struct err *err)
+{
+	scoped(cJSON_Delete) cJSON *json = NULL;
+
+	if (json_check(text, length, &limits, err))
+		return -1;
+	json = cJSON_ParseWithLength(text, length);
+	if (!json)
+		return err_sys(err, ENOMEM, "cannot read the body");
+	if (!cJSON_IsObject(json))
+		return err_set(err, ERR_INVALID_ARGUMENT, "the body is %s, must be an object",
+			       describe_item(json).s);
+	*ret = TAKE_PTR(json);
+	return 0;
+}
+
+int json_read_empty(const char *text, size_t length, struct err *err)
+{
+	scoped(cJSON_Delete) cJSON *json = NULL;
+
+	if (read_object(text, length, &json, err))
+		return -1;
+	if (json->child)
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "unknown field %s, this request takes none",
+			       field_quote(json->child->string).s);
+	return 0;
+}
+
 int json_read(const struct message_table *table, const char *text, size_t length,
 	      ProtobufCMessage **ret, struct err *err)
 {
@@ -307,15 +336,11 @@ int json_read(const struct message_table *table, const char *text, size_t length
 	scoped(cJSON_Delete) cJSON *json = NULL;
 	scoped(proto_message_free) ProtobufCMessage *message = NULL;
 
-	if (json_check(text, length, &limits, err))
+	if (read_object(text, length, &json, err))
 		return -1;
-	json = cJSON_ParseWithLength(text, length);
 	message = proto_message_new(table->pb);
-	if (!json || !message)
+	if (!message)
 		return no_memory(&reader);
-	if (!cJSON_IsObject(json))
-		return err_set(err, ERR_INVALID_ARGUMENT, "the body is %s, must be an object",
-			       describe_item(json).s);
 	if (read_message(&reader, table, json, message))
 		return -1;
 	*ret = TAKE_PTR(message);

@@ -21,4 +21,7 @@
 int json_read(const struct message_table *table, const char *text, size_t length,
 	      ProtobufCMessage **ret, struct err *err);
 
+/* For requests that say nothing: the text must be an object without members. */
+int json_read_empty(const char *text, size_t length, struct err *err);
+
 #endif

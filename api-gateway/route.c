@@ -6,7 +6,9 @@
 
 #include "common/rpc/rpc.h"
 #include "hypeman/gpu/v1/gpu_service.pb-c.h"
+#include "hypeman/image/v1/image_service.pb-c.h"
 #include "hypeman/instance/v1/instance_service.pb-c.h"
+#include "hypeman/volume/v1/volume_service.pb-c.h"
 
 #include "field_error.h"
 #include "proto_message.h"
@@ -14,20 +16,29 @@
 static struct route routes[] = {
 #define HEALTH(method, pattern) { ROUTE_HEALTH, #method, pattern, .status = 200, .query = "" },
 #define JOIN(method, pattern)	{ ROUTE_JOIN, #method, pattern, .status = 200, .query = "" },
-#define PART(name, service, rpc, answer)                                                           \
-	{ ROUTE_PART, NULL, name, SERVICE_##service, rpc, "", answer, "", 200, "" },
-#define CALL(method, pattern, service, rpc, body, answer, status, query)                           \
-	{ ROUTE_CALL, #method, pattern, SERVICE_##service, rpc, body, answer, "", status, query },
-#define STREAM(method, pattern, service, rpc, answer, follow, query)                               \
-	{ ROUTE_STREAM, #method, pattern, SERVICE_##service, rpc, "", answer, follow, 200, query },
+#define PART(name, api, rpc, answer)                                                               \
+	{ ROUTE_PART, NULL, name, API_##api, rpc, "", answer, "", 200, "" },
+#define CALL(method, pattern, api, rpc, body, answer, status, query)                               \
+	{ ROUTE_CALL, #method, pattern, API_##api, rpc, body, answer, "", status, query },
+#define LONG(method, pattern, api, rpc, answer, query)                                             \
+	{ ROUTE_LONG, #method, pattern, API_##api, rpc, "", answer, "", 200, query },
+#define STREAM(method, pattern, api, rpc, answer, follow, query)                                   \
+	{ ROUTE_STREAM, #method, pattern, API_##api, rpc, "", answer, follow, 200, query },
+#define EXEC(method, pattern, api, rpc)                                                            \
+	{ ROUTE_EXEC, #method, pattern, API_##api, rpc, "", "", "", 101, "" },
 #include "routes.def"
 };
 
 #define ROUTE_COUNT (sizeof(routes) / sizeof(routes[0]))
 
-static const ProtobufCServiceDescriptor *const services[SERVICE_COUNT] = {
-	[SERVICE_INSTANCE] = &hypeman__instance__v1__instance_service__descriptor,
-	[SERVICE_GPU] = &hypeman__gpu__v1__gpu_service__descriptor,
+static const struct {
+	const ProtobufCServiceDescriptor *descriptor;
+	enum service_id service_id;
+} apis[API_COUNT] = {
+	[API_INSTANCE] = { &hypeman__instance__v1__instance_service__descriptor, SERVICE_INSTANCE },
+	[API_IMAGE] = { &hypeman__image__v1__image_service__descriptor, SERVICE_INSTANCE },
+	[API_VOLUME] = { &hypeman__volume__v1__volume_service__descriptor, SERVICE_INSTANCE },
+	[API_GPU] = { &hypeman__gpu__v1__gpu_service__descriptor, SERVICE_GPU },
 };
 
 /* A field that the table names; "" is none. */
@@ -98,17 +109,36 @@ static int check_kind(const struct route *route, const struct field_table *field
 
 	if (field_table_is_streamed(fields, route->service->name, route->rpc, &streamed, err))
 		return -1;
-	if (streamed != (route->kind == ROUTE_STREAM))
+	if (streamed != (route->kind == ROUTE_STREAM || route->kind == ROUTE_EXEC))
 		return err_set(err, ERR_INTERNAL, "routes.def: %s %s a stream", route->rpc,
 			       streamed ? "is" : "is not");
 	return 0;
+}
+
+static int find_body(struct route *route, struct err *err)
+{
+	size_t length = strcspn(route->body_name, "?");
+	char name[64];
+
+	snprintf(name, sizeof(name), "%.*s", (int)length, route->body_name);
+	route->body_is_optional = route->body_name[length] == '?';
+	return find_field(route->request, name, &route->body, err);
+}
+
+static int find_answer(struct route *route, struct err *err)
+{
+	route->answer_is_whole = strcmp(route->answer_name, "*") == 0;
+	if (route->answer_is_whole)
+		return 0;
+	return find_field(route->response, route->answer_name, &route->answer, err);
 }
 
 static int resolve(struct route *route, struct field_table *fields, struct err *err)
 {
 	int index;
 
-	route->service = services[route->service_id];
+	route->service = apis[route->api].descriptor;
+	route->service_id = apis[route->api].service_id;
 	index = rpc_method_index(route->service, route->rpc);
 	if (index < 0)
 		return err_set(err, ERR_INTERNAL, "routes.def: %s has no method %s",
@@ -120,10 +150,11 @@ static int resolve(struct route *route, struct field_table *fields, struct err *
 	route->response = field_table_message(fields, route->service->methods[index].output, err);
 	if (!route->response)
 		return -1;
-	if (find_field(route->request, route->body_name, &route->body, err) ||
-	    find_field(route->response, route->answer_name, &route->answer, err) ||
+	if (find_body(route, err) || find_answer(route, err) ||
 	    find_field(route->request, route->follow_name, &route->follow, err) ||
-	    check_query(route, err) || check_pattern(route, err))
+	    find_field(route->request, route->kind == ROUTE_LONG ? "timeout" : "", &route->timeout,
+		       err) ||
+	    check_query(route, err) || (route->kind != ROUTE_EXEC && check_pattern(route, err)))
 		return -1;
 	route->page_token = message_table_find(route->request, "page_token");
 	route->next_page_token = message_table_find(route->response, "next_page_token");
@@ -133,7 +164,7 @@ static int resolve(struct route *route, struct field_table *fields, struct err *
 int route_table_init(struct route_table *ret, struct field_table *fields, struct err *err)
 {
 	for (size_t i = 0; i < ROUTE_COUNT; i++)
-		if (routes[i].service_id != SERVICE_NONE && resolve(&routes[i], fields, err))
+		if (routes[i].api != API_NONE && resolve(&routes[i], fields, err))
 			return -1;
 	*ret = (struct route_table){ routes, ROUTE_COUNT };
 	return 0;
@@ -175,8 +206,22 @@ static bool matches(const struct route *route, const struct url_path *path)
 	return *at == '\0';
 }
 
-/* The methods of all routes with this path. */
-static bool list_methods(const struct route_table *table, const struct url_path *path, char *to,
+/* The first pattern that fits; NULL if there is none. */
+static const char *find_pattern(const struct route_table *table, const struct url_path *path)
+{
+	for (size_t i = 0; i < table->count; i++)
+		if (matches(&table->routes[i], path))
+			return table->routes[i].pattern;
+	return NULL;
+}
+
+static bool has_pattern(const struct route *route, const char *pattern)
+{
+	return route->method && strcmp(route->pattern, pattern) == 0;
+}
+
+/* "GET, HEAD, DELETE, OPTIONS" */
+static void list_methods(const struct route_table *table, const char *pattern, char *to,
 			 size_t size)
 {
 	size_t used = 0;
@@ -184,14 +229,12 @@ static bool list_methods(const struct route_table *table, const struct url_path 
 	for (size_t i = 0; i < table->count; i++) {
 		const struct route *route = &table->routes[i];
 
-		if (matches(route, path) && used < size)
+		if (has_pattern(route, pattern) && used < size)
 			used += (size_t)snprintf(to + used, size - used, "%s, %s", route->method,
 						 strcmp(route->method, "GET") == 0 ? "HEAD, " : "");
 	}
-	if (used == 0 || used >= size)
-		return false;
-	snprintf(to + used, size - used, "OPTIONS");
-	return true;
+	if (used < size)
+		snprintf(to + used, size - used, "OPTIONS");
 }
 
 const struct route *route_find(const struct route_table *table, const char *method,
@@ -199,16 +242,18 @@ const struct route *route_find(const struct route_table *table, const char *meth
 			       struct err *err)
 {
 	const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
+	const char *pattern = find_pattern(table, path);
 	char methods[64];
 
-	for (size_t i = 0; i < table->count; i++)
-		if (matches(&table->routes[i], path) &&
-		    strcmp(table->routes[i].method, wanted) == 0)
-			return &table->routes[i];
-	if (!list_methods(table, path, methods, sizeof(methods))) {
+	if (!pattern) {
 		err_set(err, ERR_NOT_FOUND, "no such path");
 		return NULL;
 	}
+	for (size_t i = 0; i < table->count; i++)
+		if (has_pattern(&table->routes[i], pattern) &&
+		    strcmp(table->routes[i].method, wanted) == 0)
+			return &table->routes[i];
+	list_methods(table, pattern, methods, sizeof(methods));
 	err_set(err, ERR_METHOD_NOT_ALLOWED, "%s is not possible here, only %s", method, methods);
 	if (allow)
 		snprintf(allow, allow_size, "%s", methods);

@@ -18,16 +18,29 @@
 #include "field_table.h"
 #include "url.h"
 
+/* The processes behind the gateway. */
 enum service_id {
-	SERVICE_NONE, /* health, join */
+	SERVICE_NONE,
 	SERVICE_INSTANCE,
 	SERVICE_GPU,
 	SERVICE_COUNT,
 };
 
+/* The gRPC services they offer. */
+enum api_id {
+	API_NONE, /* health, join */
+	API_INSTANCE,
+	API_IMAGE,
+	API_VOLUME,
+	API_GPU,
+	API_COUNT,
+};
+
 enum route_kind {
 	ROUTE_CALL,
+	ROUTE_LONG,
 	ROUTE_STREAM,
+	ROUTE_EXEC,
 	ROUTE_JOIN, /* the ROUTE_PARTs follow it in the table */
 	ROUTE_PART,
 	ROUTE_HEALTH,
@@ -37,22 +50,26 @@ struct route {
 	enum route_kind kind;
 	const char *method;  /* "GET"; of a part: NULL */
 	const char *pattern; /* of a part: its name */
-	enum service_id service_id;
+	enum api_id api;
 	const char *rpc;
-	const char *body_name;
-	const char *answer_name;
+	const char *body_name;	 /* with a '?' at its end: it may be empty */
+	const char *answer_name; /* "*": the whole message */
 	const char *follow_name;
 	int status;
 	const char *query; /* names, separated by spaces */
 
 	/* Found at start; NULL where there is none. */
+	enum service_id service_id;
 	const ProtobufCServiceDescriptor *service;
 	unsigned rpc_index;
 	const struct message_table *request;
 	const struct message_table *response;
 	const struct field *body;
+	bool body_is_optional;
 	const struct field *answer;
+	bool answer_is_whole;
 	const struct field *follow;
+	const struct field *timeout; /* of ROUTE_LONG */
 	const struct field *page_token;
 	const struct field *next_page_token;
 };
@@ -69,9 +86,9 @@ int route_table_init(struct route_table *ret, struct field_table *fields, struct
 bool route_has_query(const struct route *route, const char *name);
 
 /*
- * The route of a request. HEAD finds GET's. NOT_FOUND, or METHOD_NOT_ALLOWED with
- * `allow` (if not NULL) filled: "GET, HEAD, OPTIONS". OPTIONS on a known path is
- * METHOD_NOT_ALLOWED as well: the caller answers it from `allow`.
+ * The route of a request; of two patterns that fit, the one that comes first. HEAD finds
+ * GET's. NOT_FOUND, or METHOD_NOT_ALLOWED with `allow` (if not NULL) filled: "GET, HEAD, OPTIONS".
+ * OPTIONS on a known path is METHOD_NOT_ALLOWED as well: the caller answers it from `allow`.
  */
 const struct route *route_find(const struct route_table *table, const char *method,
 			       const struct url_path *path, char *allow, size_t allow_size,

@@ -114,7 +114,7 @@ int url_query_next(const char **at, struct url_pair *ret, struct err *err)
 	if (name == -E2BIG || value == -E2BIG)
 		return err_set(
 			err, ERR_INVALID_ARGUMENT,
-			"the query has a name longer than 63 bytes or a value longer than 255");
+			"the query has a name longer than 63 bytes or a value longer than 1023");
 	return err_set(err, ERR_INVALID_ARGUMENT,
 		       "the query has '%.*s', must be UTF-8 with %%XX escapes and without control "
 		       "characters",

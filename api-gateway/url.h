@@ -31,7 +31,7 @@ int url_path_parse(const char *path, struct url_path *ret, struct err *err);
 
 struct url_pair {
 	char name[64];
-	char value[256];
+	char value[1024];
 };
 
 /*

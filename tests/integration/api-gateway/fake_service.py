@@ -9,7 +9,8 @@ It reads the protocol from the build's descriptor sets. Files in CONTROL_DIR ste
 
 An instance's image steers what becomes of its creation: "refuse:WORD:CODE" fails with
 that ErrorInfo, "sleep:SECONDS" takes its time. Its name steers its log: "quiet-..." has
-no lines when followed, "broken-..." fails after the first, "endless-..." never pauses.
+no lines when followed, "broken-..." fails after the first, "endless-..." never pauses. Its state is what the last
+request made of it; WaitInstance waits for another request to change it.
 """
 
 import concurrent.futures
@@ -63,6 +64,7 @@ class Gpu:
 
     def __init__(self, control):
         self.control = control
+        self.devices = {}
 
     def GetHost(self, request, context):
         answer = message("hypeman.gpu.v1.GetHostResponse")(generation=2**63)
@@ -75,6 +77,129 @@ class Gpu:
             gpu.profiles.add(name="L40S-2Q", framebuffer_mb=2048, available=30)
         return answer
 
+    def find(self, wanted, context):
+        for device in self.devices.values():
+            if wanted in (device.id, device.name):
+                return device
+        refuse(context, "device_not_found", 5, f"no device '{wanted}'")
+
+    def RegisterDevice(self, request, context):
+        spec = request.device
+        if spec.pci_address == "0000:00:00.0":
+            refuse(context, "pci_device_not_found", 5, f"no PCI device {spec.pci_address}")
+        answer = message("hypeman.gpu.v1.RegisterDeviceResponse")()
+        made = answer.device
+        made.id, made.name, made.type = str(uuid.uuid4()), spec.name, 1
+        made.pci_address, made.vendor_id, made.device_id = spec.pci_address, "10de", "26b9"
+        made.iommu_group = 7
+        made.created_at.GetCurrentTime()
+        self.devices[made.id] = made
+        return answer
+
+    def GetDevice(self, request, context):
+        return message("hypeman.gpu.v1.GetDeviceResponse")(device=self.find(request.id, context))
+
+    def ListDevices(self, request, context):
+        return message("hypeman.gpu.v1.ListDevicesResponse")(devices=self.devices.values())
+
+    def ListAvailableDevices(self, request, context):
+        answer = message("hypeman.gpu.v1.ListAvailableDevicesResponse")()
+        answer.devices.add(pci_address="0000:82:00.0", vendor_id="10de", device_id="26b9",
+                           vendor_name="NVIDIA Corporation", device_name="NVIDIA L40S",
+                           iommu_group=7)
+        answer.devices.add(pci_address="0000:83:00.0", current_driver="nvidia")
+        return answer
+
+    def UnregisterDevice(self, request, context):
+        del self.devices[self.find(request.id, context).id]
+        return message("hypeman.gpu.v1.UnregisterDeviceResponse")()
+
+
+class Images:
+    service = "hypeman.image.v1.ImageService"
+
+    def __init__(self):
+        self.images = {}
+
+    def find(self, name, context):
+        if name not in self.images:
+            refuse(context, "not_found", 5, f"no image '{name}'")
+        return self.images[name]
+
+    def CreateImage(self, request, context):
+        name = request.image.name
+        made = message("hypeman.image.v1.Image")(name=name, status=1, queue_position=1)
+        made.created_at.GetCurrentTime()
+        self.images[name] = made
+        return message("hypeman.image.v1.CreateImageResponse")(image=made)
+
+    def GetImage(self, request, context):
+        return message("hypeman.image.v1.GetImageResponse")(
+            image=self.find(request.name, context))
+
+    def ListImages(self, request, context):
+        return message("hypeman.image.v1.ListImagesResponse")(images=self.images.values())
+
+    def DeleteImage(self, request, context):
+        del self.images[self.find(request.name, context).name]
+        return message("hypeman.image.v1.DeleteImageResponse")()
+
+
+class Volumes:
+    service = "hypeman.volume.v1.VolumeService"
+
+    def __init__(self):
+        self.volumes = {}
+        self.requests = Requests()
+
+    def find(self, wanted, context):
+        for volume in self.volumes.values():
+            if wanted in (volume.id, volume.name):
+                return volume
+        refuse(context, "not_found", 5, f"no volume '{wanted}'")
+
+    def CreateVolume(self, request, context):
+        known = self.requests.find(request, context)
+        if known:
+            return known
+        spec = request.volume
+        made = message("hypeman.volume.v1.Volume")(id=spec.id or uuid.uuid4().hex[:24],
+                                                   name=spec.name, size_gb=spec.size_gb)
+        made.created_at.GetCurrentTime()
+        self.volumes[made.id] = made
+        return self.requests.keep(
+            request, message("hypeman.volume.v1.CreateVolumeResponse")(volume=made))
+
+    def GetVolume(self, request, context):
+        return message("hypeman.volume.v1.GetVolumeResponse")(
+            volume=self.find(request.id, context))
+
+    def ListVolumes(self, request, context):
+        return message("hypeman.volume.v1.ListVolumesResponse")(volumes=self.volumes.values())
+
+    def DeleteVolume(self, request, context):
+        del self.volumes[self.find(request.id, context).id]
+        return message("hypeman.volume.v1.DeleteVolumeResponse")()
+
+
+class Requests:
+    """Answers by request_id."""
+
+    def __init__(self):
+        self.known = {}
+
+    def find(self, request, context):
+        if not request.request_id:
+            return None
+        body, answer = self.known.get(request.request_id, (None, None))
+        if body and body != request.SerializeToString():
+            refuse(context, "request_id_reused", 6, "the request_id was used for another request")
+        return answer
+
+    def keep(self, request, answer):
+        self.known[request.request_id] = (request.SerializeToString(), answer)
+        return answer
+
 
 class Instances:
     service = "hypeman.instance.v1.InstanceService"
@@ -83,6 +208,7 @@ class Instances:
         self.control = control
         self.lock = threading.Lock()
         self.instances = {}
+        self.requests = Requests()
         self.streams = 0
 
     def find(self, wanted, context):
@@ -92,6 +218,9 @@ class Instances:
         refuse(context, "instance_not_found", 5, f"no instance '{wanted}'")
 
     def CreateInstance(self, request, context):
+        known = self.requests.find(request, context)
+        if known:
+            return known
         spec = request.instance
         words = spec.image.split(":")
         if words[0] == "refuse":
@@ -115,7 +244,79 @@ class Instances:
             made.gpu.framebuffer_mb = 1024
         with self.lock:
             self.instances[made.id] = made
+        return self.requests.keep(request, answer)
+
+    def become(self, request, context, state, *wanted):
+        """Answers the instance in a new state, or refuses it in another than those wanted."""
+        with self.lock:
+            instance = self.find(request.id, context)
+            if instance.state not in wanted:
+                refuse(context, "wrong_state", 9, f"{instance.name} is in state {instance.state}")
+            instance.state = state
+            return instance
+
+    def StopInstance(self, request, context):
+        return message("hypeman.instance.v1.StopInstanceResponse")(
+            instance=self.become(request, context, 6, 2, 3, 6))
+
+    def StartInstance(self, request, context):
+        instance = self.become(request, context, 2, 6)
+        instance.exit_message = " ".join([*request.options.entrypoint, *request.options.cmd])
+        return message("hypeman.instance.v1.StartInstanceResponse")(instance=instance)
+
+    def StandbyInstance(self, request, context):
+        return message("hypeman.instance.v1.StandbyInstanceResponse")(
+            instance=self.become(request, context, 7, 2, 3))
+
+    def RestoreInstance(self, request, context):
+        return message("hypeman.instance.v1.RestoreInstanceResponse")(
+            instance=self.become(request, context, 3, 7))
+
+    def WaitInstance(self, request, context):
+        instance = self.find(request.id, context)
+        if not request.state:
+            refuse(context, "invalid_argument", 3, "state is missing")
+        end = time.time() + float((request.timeout or "60s").rstrip("s"))
+        self.count(1)
+        try:
+            while instance.state != request.state and context.is_active() and time.time() < end:
+                time.sleep(0.02)
+        finally:
+            self.count(-1)
+        return message("hypeman.instance.v1.WaitInstanceResponse")(
+            state=instance.state, timed_out=instance.state != request.state)
+
+    def GetInstanceStats(self, request, context):
+        instance = self.find(request.id, context)
+        return message("hypeman.instance.v1.GetInstanceStatsResponse")(
+            stats={"instance_id": instance.id, "instance_name": instance.name,
+                   "allocated_vcpus": 2, "cpu_seconds": 1.5, "memory_rss_bytes": 2**33})
+
+    def StatPath(self, request, context):
+        self.find(request.id, context)
+        answer = message("hypeman.instance.v1.StatPathResponse")()
+        answer.info.exists = request.path == "/etc/a b"
+        if answer.info.exists:
+            answer.info.is_symlink = not request.follow_links
+            answer.info.is_file = request.follow_links
+            answer.info.mode = 0o644
+        else:
+            answer.info.error = "No such file or directory"
         return answer
+
+    def AttachVolume(self, request, context):
+        instance = self.find(request.id, context)
+        instance.volumes.add(volume_id=request.volume_id,
+                             mount_path=request.attachment.mount_path,
+                             readonly=request.attachment.readonly)
+        return message("hypeman.instance.v1.AttachVolumeResponse")(instance=instance)
+
+    def DetachVolume(self, request, context):
+        instance = self.find(request.id, context)
+        kept = [v for v in instance.volumes if v.volume_id != request.volume_id]
+        del instance.volumes[:]
+        instance.volumes.extend(kept)
+        return message("hypeman.instance.v1.DetachVolumeResponse")(instance=instance)
 
     def GetInstance(self, request, context):
         with self.lock:
@@ -210,8 +411,8 @@ def main():
     for name in ("gpu_proto", "instance_proto", "rpc_proto"):
         load(build, name)
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(max_workers=64))
-    servicer = Gpu(control) if kind == "gpu" else Instances(control)
-    server.add_generic_rpc_handlers((handlers(servicer), handlers(Health())))
+    servicers = [Gpu(control)] if kind == "gpu" else [Instances(control), Images(), Volumes()]
+    server.add_generic_rpc_handlers([handlers(s) for s in (*servicers, Health())])
     server.add_insecure_port(f"unix:{socket}")
     server.start()
     print("ready", flush=True)

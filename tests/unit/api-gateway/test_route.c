@@ -55,6 +55,28 @@ static void every_documented_request_has_its_rpc(void **state)
 		{ "DELETE", "/instances/a%2fb", "DeleteInstance" },
 		{ "GET", "/instances/a/logs", "StreamLogs" },
 		{ "GET", "/instances/logs/logs", "StreamLogs" },
+		{ "POST", "/instances/a/stop", "StopInstance" },
+		{ "POST", "/instances/a/start", "StartInstance" },
+		{ "POST", "/instances/a/standby", "StandbyInstance" },
+		{ "POST", "/instances/a/restore", "RestoreInstance" },
+		{ "GET", "/instances/a/wait", "WaitInstance" },
+		{ "GET", "/instances/a/stats", "GetInstanceStats" },
+		{ "GET", "/instances/a/stat", "StatPath" },
+		{ "POST", "/instances/a/volumes/b", "AttachVolume" },
+		{ "DELETE", "/instances/a/volumes/b", "DetachVolume" },
+		{ "GET", "/images", "ListImages" },
+		{ "POST", "/images", "CreateImage" },
+		{ "GET", "/images/a%2fb%2fc:d", "GetImage" },
+		{ "DELETE", "/images/a", "DeleteImage" },
+		{ "GET", "/volumes", "ListVolumes" },
+		{ "POST", "/volumes", "CreateVolume" },
+		{ "GET", "/volumes/a", "GetVolume" },
+		{ "DELETE", "/volumes/a", "DeleteVolume" },
+		{ "GET", "/devices", "ListDevices" },
+		{ "POST", "/devices", "RegisterDevice" },
+		{ "GET", "/devices/available", "ListAvailableDevices" },
+		{ "GET", "/devices/a", "GetDevice" },
+		{ "DELETE", "/devices/a", "UnregisterDevice" },
 	};
 	struct err err;
 
@@ -106,6 +128,9 @@ static void other_methods_are_told_what_is_allowed(void **state)
 		{ "PUT", "/instances", "GET, HEAD, POST, OPTIONS" },
 		{ "POST", "/instances/a", "GET, HEAD, DELETE, OPTIONS" },
 		{ "OPTIONS", "/instances/a/logs", "GET, HEAD, OPTIONS" },
+		{ "DELETE", "/devices/available", "GET, HEAD, OPTIONS" },
+		{ "OPTIONS", "/devices/x", "GET, HEAD, DELETE, OPTIONS" },
+		{ "GET", "/instances/a/volumes/b", "POST, DELETE, OPTIONS" },
 		{ "get", "/health", "GET, HEAD, OPTIONS" },
 	};
 	struct err err;

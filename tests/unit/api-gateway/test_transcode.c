@@ -171,6 +171,19 @@ static void wrong_values_are_named(void **state)
 	}
 }
 
+static void a_request_that_takes_nothing_gets_an_empty_object(void **state)
+{
+	struct err err;
+
+	(void)state;
+	assert_int_equal(json_read_empty("{}", 2, &err), 0);
+	assert_int_equal(json_read_empty(" { } ", 5, &err), 0);
+	assert_int_equal(json_read_empty("{\"force\":1}", 11, &err), -1);
+	assert_string_equal(err.message, "unknown field 'force', this request takes none");
+	assert_int_equal(json_read_empty("[]", 2, &err), -1);
+	assert_int_equal(json_read_empty("{", 1, &err), -1);
+}
+
 static void enums_are_their_texts(void **state)
 {
 	const ProtobufCMessageDescriptor *type =
@@ -307,6 +320,7 @@ int main(void)
 		cmocka_unit_test(false_and_zero_are_present),
 		cmocka_unit_test(numbers_with_an_integral_value_are_whole),
 		cmocka_unit_test(wrong_values_are_named),
+		cmocka_unit_test(a_request_that_takes_nothing_gets_an_empty_object),
 		cmocka_unit_test(enums_are_their_texts),
 		cmocka_unit_test(unset_fields_follow_the_rules),
 		cmocka_unit_test(set_fields_follow_the_rules),
