@@ -44,6 +44,15 @@ struct layout_path layout_control(const struct layout *layout, const struct id *
 	return path;
 }
 
+/* As long as layout_control(): layout_open() looks at the length of that. */
+struct layout_path layout_agent(const struct layout *layout, const struct id *id)
+{
+	struct layout_path path;
+
+	snprintf(path.s, sizeof(path.s), "%s/vm/%s.exec", layout->run_dir, id->s);
+	return path;
+}
+
 static int make_directory(const char *path, struct err *err)
 {
 	struct stat st;
@@ -135,8 +144,9 @@ int layout_remove_instance(const struct layout *layout, const struct id *id, str
 	struct layout_path directory = layout_instance(layout, id);
 	int r;
 
-	if (unlink(layout_control(layout, id).s) < 0 && errno != ENOENT)
-		return err_sys(err, errno, "cannot remove the control socket");
+	if ((unlink(layout_control(layout, id).s) < 0 && errno != ENOENT) ||
+	    (unlink(layout_agent(layout, id).s) < 0 && errno != ENOENT))
+		return err_sys(err, errno, "cannot remove the VM's sockets");
 	r = nftw(directory.s, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 	if (r > 0 || (r < 0 && errno != ENOENT))
 		return err_sys(err, r > 0 ? r : errno, "cannot remove %s", directory.s);

@@ -37,6 +37,7 @@ struct layout_path layout_records(const struct layout *layout);
 struct layout_path layout_images(const struct layout *layout);
 struct layout_path layout_instance(const struct layout *layout, const struct id *id);
 struct layout_path layout_control(const struct layout *layout, const struct id *id);
+struct layout_path layout_agent(const struct layout *layout, const struct id *id);
 
 /* Makes the instance's directory and its logs. What exists already stays. */
 int layout_make_instance(const struct layout *layout, const struct id *id, struct err *err);
@@ -45,7 +46,7 @@ int layout_make_instance(const struct layout *layout, const struct id *id, struc
 int layout_open_instance(const struct layout *layout, const struct id *id);
 int layout_open_logs(const struct layout *layout, const struct id *id);
 
-/* The control socket and everything in the directory; what is gone already counts as done. */
+/* The sockets and everything in the directory; what is gone already counts as done. */
 int layout_remove_instance(const struct layout *layout, const struct id *id, struct err *err);
 
 /* Only the disks: the logs stay until the instance is deleted. */

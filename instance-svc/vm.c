@@ -48,21 +48,22 @@ bool vm_is_present(const struct host *host, const struct id *id)
 	return lock >= 0 && flock(lock, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
-static void control_address(const struct host *host, const struct id *id, struct sockaddr_un *ret)
+static struct sockaddr_un socket_address(struct layout_path path)
 {
-	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	snprintf(ret->sun_path, sizeof(ret->sun_path), "%s", layout_control(&host->layout, id).s);
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path.s);
+	return address;
 }
 
-static int listen_control(const struct host *host, const struct id *id, int *ret, struct err *err)
+static int socket_listen(struct layout_path path, int type, int *ret, struct err *err)
 {
-	scoped_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	struct sockaddr_un address;
+	const struct sockaddr_un address = socket_address(path);
+	scoped_fd int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
-	control_address(host, id, &address);
 	if (fd < 0 || (unlink(address.sun_path) < 0 && errno != ENOENT) ||
 	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 8) < 0)
-		return err_sys(err, errno, "cannot make the control socket %s", address.sun_path);
+		return err_sys(err, errno, "cannot make the socket %s", address.sun_path);
 	*ret = TAKE_FD(fd);
 	return 0;
 }
@@ -129,6 +130,7 @@ int vm_launch(const struct host *host, const struct record *record, const struct
 	scoped_fd int directory = layout_open_instance(&host->layout, &record->id);
 	scoped_fd int lock = -1;
 	scoped_fd int control = -1;
+	scoped_fd int agent = -1;
 	scoped_fd int output = -1;
 	scoped(strv_free) char **argv = NULL;
 	char addresses[8192];
@@ -139,19 +141,21 @@ int vm_launch(const struct host *host, const struct record *record, const struct
 	if (build_plan(host, record, spec, &plan, addresses, sizeof(addresses), err) < 0 ||
 	    build_command(host, record, &plan, image_disk, &argv, err) < 0 ||
 	    take_lock(directory, &lock, err) < 0 ||
-	    listen_control(host, &record->id, &control, err) < 0)
+	    socket_listen(layout_control(&host->layout, &record->id), SOCK_SEQPACKET, &control,
+			  err) < 0 ||
+	    socket_listen(layout_agent(&host->layout, &record->id), SOCK_STREAM, &agent, err) < 0)
 		return -1;
 	if (unlinkat(directory, VM_EXIT_FILE, 0) < 0 && errno != ENOENT)
 		return err_sys(err, errno, "cannot remove an old exit file");
 	output = open_output(directory);
 
-	const int fds[] = { lock, control }; /* become 3 and 4 */
+	const int fds[] = { lock, control, agent }; /* become 3, 4 and 5 */
 	const struct process_spec process = {
 		.argv = (const char *const *)argv,
 		.out = output < 0 ? 0 : output,
 		.err = output < 0 ? 0 : output,
 		.fds = fds,
-		.fd_count = 2,
+		.fd_count = sizeof(fds) / sizeof(fds[0]),
 		.new_session = true,
 	};
 	return process_start(&process, ret, err);
@@ -163,13 +167,22 @@ int vm_connect(const struct host *host, const struct id *id)
 		.version = SUPERVISOR_PROTOCOL_VERSION,
 		.kind = CONTROL_WATCH,
 	};
+	const struct sockaddr_un address = socket_address(layout_control(&host->layout, id));
 	scoped_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	struct sockaddr_un address;
 
-	control_address(host, id, &address);
 	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
 	if (send(fd, &watch, sizeof(watch), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+int vm_connect_agent(const struct host *host, const struct id *id)
+{
+	const struct sockaddr_un address = socket_address(layout_agent(&host->layout, id));
+	scoped_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
 	return TAKE_FD(fd);
 }

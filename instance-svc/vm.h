@@ -30,6 +30,13 @@ bool vm_is_present(const struct host *host, const struct id *id);
 /* Connects and asks to be told of changes. A descriptor, or -errno. */
 int vm_connect(const struct host *host, const struct id *id);
 
+/*
+ * Connects to the port of the guest's agent, which has one connection at a time: further ones
+ * wait. The other end is QEMU and the guest: not to be trusted. A descriptor that does not
+ * block, or -errno.
+ */
+int vm_connect_agent(const struct host *host, const struct id *id);
+
 /* The next word on the connection. 1 with *ret, 0 at its end; -errno for what is no status. */
 int vm_read_status(int fd, struct control_status *ret);
 

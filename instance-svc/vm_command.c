@@ -121,6 +121,9 @@ static void add_ports(struct command *c)
 	add2(c, "-device", "virtio-serial-pci");
 	ADDF(c, "-chardev", "socket,id=report,fd=%d", VM_FD_REPORT);
 	add2(c, "-device", "virtserialport,chardev=report,name=" GUEST_REPORT_PORT);
+	/* QEMU listens itself, so that the port outlives every process that uses it. */
+	ADDF(c, "-chardev", "socket,id=agent,fd=%d,server=on,wait=off", VM_FD_AGENT);
+	add2(c, "-device", "virtserialport,chardev=agent,name=" GUEST_AGENT_PORT);
 }
 
 /* A locally administered address made from the id: the same at every start. */

@@ -8,11 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/scoped.h"
 #include "config.h"
+#include "folder.h"
 #include "root.h"
 #include "user.h"
 
@@ -51,56 +53,62 @@ static int user_find(const char *spec, struct user *ret, struct err *err)
 	return user_lookup(spec, passwd, group, ret, err);
 }
 
-/* Missing parents included, owned by root, as Docker does. */
 static int workdir_enter(const char *workdir, struct err *err)
 {
-	char path[4096];
-
-	if (snprintf(path, sizeof(path), "%s", workdir) >= (int)sizeof(path))
-		return err_set(err, ERR_INVALID_ARGUMENT, "workdir is longer than %zu characters",
-			       sizeof(path) - 1);
-	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		mkdir(path, 0755);
-		*slash = '/';
-	}
-	mkdir(path, 0755);
-	if (chdir(path) < 0)
+	(void)folder_make(workdir); /* entering it tells more */
+	if (chdir(workdir) < 0)
 		return err_sys(err, errno, "cannot enter workdir '%s'", workdir);
 	return 0;
 }
 
-static bool env_has(char **env, const char *name)
+/* Whether `env` sets the variable that `entry` ("NAME=value") sets. */
+static bool env_has(char *const *env, const char *entry)
 {
-	size_t length = strlen(name);
+	size_t length = strcspn(entry, "=") + 1;
 
-	for (; *env; env++) {
-		if (strncmp(*env, name, length) == 0 && (*env)[length] == '=')
+	for (; env && *env; env++) {
+		if (strncmp(*env, entry, length) == 0)
 			return true;
 	}
 	return false;
 }
 
-/* The image's environment, with what every program expects added where it is missing. */
-static int env_apply(const struct guest_config *config, const struct user *user, struct err *err)
+/* Those of `more` that are not set yet. `env` has room. Returns the new count. */
+static size_t env_add(char **env, size_t count, char *const *more)
+{
+	for (; more && *more; more++) {
+		if (!env_has(env, *more))
+			env[count++] = *more;
+	}
+	return count;
+}
+
+static size_t env_count(char *const *env)
+{
+	size_t count = 0;
+
+	while (env && env[count])
+		count++;
+	return count;
+}
+
+/* What is asked for, then the image's, then what every program expects. */
+static int env_apply(const struct command_spec *spec, const struct user *user, struct err *err)
 {
 	static char home[sizeof(user->home) + sizeof("HOME=")], hostname[256],
-		path[] = DEFAULT_PATH;
-	char **env = calloc(config->env_count + 4, sizeof(*env));
-	size_t count = config->env_count;
+		path[] = DEFAULT_PATH, term[] = "TERM=xterm";
+	char *const expected[] = { path, home, spec->config->hostname[0] ? hostname : home,
+				   spec->has_terminal ? term : home, NULL };
+	char **env = calloc(env_count(spec->env) + spec->config->env_count + 5, sizeof(*env));
+	size_t count = 0;
 
 	if (!env)
 		return err_sys(err, -ENOMEM, "cannot make the environment");
-	for (size_t i = 0; i < count; i++)
-		env[i] = config->env[i];
 	snprintf(home, sizeof(home), "HOME=%s", user->home);
-	snprintf(hostname, sizeof(hostname), "HOSTNAME=%.200s", config->hostname);
-	if (!env_has(env, "PATH"))
-		env[count++] = path;
-	if (!env_has(env, "HOME"))
-		env[count++] = home;
-	if (config->hostname[0] != '\0' && !env_has(env, "HOSTNAME"))
-		env[count++] = hostname;
+	snprintf(hostname, sizeof(hostname), "HOSTNAME=%.200s", spec->config->hostname);
+	count = env_add(env, count, spec->env);
+	count = env_add(env, count, spec->config->env);
+	env_add(env, count, expected);
 	environ = env; /* lives until exec */
 	return 0;
 }
@@ -114,32 +122,48 @@ static int identity_take(const struct user *user, struct err *err)
 	return 0;
 }
 
-static int stdio_take(int console, const struct user *user, struct err *err)
+static int stdio_take(const struct command_spec *spec, const struct user *user, struct err *err)
 {
-	int in = open("/dev/null", O_RDONLY);
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-	if (in < 0 || dup2(in, STDIN_FILENO) < 0 || dup2(console, STDOUT_FILENO) < 0 ||
-	    dup2(console, STDERR_FILENO) < 0)
-		return err_sys(err, errno, "cannot give the command its output");
-	if (in > STDERR_FILENO)
-		close(in);
-	/* So that programs of this user can open /dev/stdout. */
-	if (fchown(STDOUT_FILENO, user->uid, (gid_t)-1) < 0)
-		return err_sys(err, errno, "cannot give the command its output");
+	if (null < 0)
+		return err_sys(err, errno, "cannot open /dev/null");
+	for (int i = 0; i < 3; i++) {
+		bool is_given = spec->stdio[i] >= 0;
+
+		if (dup2(is_given ? spec->stdio[i] : null, i) < 0)
+			return err_sys(err, errno, "cannot give the command its output");
+		/* So that programs of this user can open /dev/stdout. */
+		if (is_given && fchown(i, user->uid, (gid_t)-1) < 0)
+			return err_sys(err, errno, "cannot give the command its output");
+	}
+	if (spec->has_terminal && ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0)
+		return err_sys(err, errno, "cannot give the command its terminal");
 	return 0;
 }
 
-static int child_prepare(const struct guest_config *config, int console, struct err *err)
+static int workdir_take(const struct command_spec *spec, struct err *err)
+{
+	if (spec->cwd[0] == '\0')
+		return workdir_enter(spec->config->workdir, err);
+	if (chdir(spec->cwd) < 0)
+		return err_sys(err, errno, "cannot enter '%s'", spec->cwd);
+	return 0;
+}
+
+static int child_prepare(const struct command_spec *spec, struct err *err)
 {
 	struct user user;
 	sigset_t none;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
 	setsid();
-	if (root_enter(config, err) < 0 || user_find(config->user, &user, err) < 0 ||
-	    workdir_enter(config->workdir, err) < 0 || env_apply(config, &user, err) < 0 ||
-	    stdio_take(console, &user, err) < 0)
+	if (spec->makes_root && root_enter(spec->config, err) < 0)
+		return -1;
+	if (user_find(spec->config->user, &user, err) < 0 || workdir_take(spec, err) < 0 ||
+	    env_apply(spec, &user, err) < 0 || stdio_take(spec, &user, err) < 0)
 		return -1;
 	return identity_take(&user, err);
 }
@@ -152,26 +176,24 @@ static void message_send(int fd, const struct message *message)
 		_exit(126);
 }
 
-__attribute__((noreturn)) static void child_run(const struct guest_config *config, int console,
-						int events)
+__attribute__((noreturn)) static void child_run(const struct command_spec *spec, int events)
 {
 	struct message message = { .event = COMMAND_READY };
 
-	if (child_prepare(config, console, &message.err) < 0) {
+	if (child_prepare(spec, &message.err) < 0) {
 		message.event = COMMAND_NOT_SET_UP;
 		message_send(events, &message);
 		_exit(126);
 	}
 	message_send(events, &message);
-	execvp(config->args[0], config->args);
+	execvp(spec->args[0], spec->args);
 	message.event = errno == ENOENT ? COMMAND_NOT_FOUND : COMMAND_NOT_EXECUTABLE;
-	err_sys(&message.err, errno, "cannot execute '%s'", config->args[0]);
+	err_sys(&message.err, errno, "cannot execute '%s'", spec->args[0]);
 	message_send(events, &message);
 	_exit(126);
 }
 
-int command_start(struct command *command, const struct guest_config *config, int console,
-		  struct err *err)
+int command_start(struct command *command, const struct command_spec *spec, struct err *err)
 {
 	int ends[2];
 	pid_t pid;
@@ -180,7 +202,7 @@ int command_start(struct command *command, const struct guest_config *config, in
 		return err_sys(err, errno, "cannot start the command");
 	pid = fork();
 	if (pid == 0)
-		child_run(config, console, ends[1]);
+		child_run(spec, ends[1]);
 	close(ends[1]);
 	if (pid < 0) {
 		close(ends[0]);

@@ -59,6 +59,24 @@ static int set_env(struct guest_config *config, char *value, struct err *err)
 	return 0;
 }
 
+static int set_volume(struct guest_config *config, const char *value, struct err *err)
+{
+	struct guest_volume *volume = &config->volumes[config->volume_count];
+
+	if (config->volume_count == GUEST_VOLUMES_MAX)
+		return err_set(err, ERR_INVALID_ARGUMENT, "config: more than %d volume records",
+			       GUEST_VOLUMES_MAX);
+	volume->read_only = strncmp(value, "ro:", 3) == 0;
+	if ((!volume->read_only && strncmp(value, "rw:", 3) != 0) || value[3] != '/' ||
+	    value[3 + strspn(value + 3, "/")] == '\0')
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "config: volume=%.64s is not of the form rw:/path or ro:/path",
+			       value);
+	volume->path = value + 3;
+	config->volume_count++;
+	return 0;
+}
+
 /* What was met so far of the keys that must not repeat. */
 struct seen {
 	const char *ip, *gateway;
@@ -75,6 +93,8 @@ static int set_record(struct guest_config *config, struct seen *seen, const char
 		return set_env(config, value, err);
 	if (strcmp(key, "dns") == 0)
 		return set_dns(config, value, err);
+	if (strcmp(key, "volume") == 0)
+		return set_volume(config, value, err);
 	if (strcmp(key, "user") == 0)
 		return text_set(&config->user, key, value, err);
 	if (strcmp(key, "workdir") == 0)

@@ -14,9 +14,13 @@
  *   workdir=/...
  *   hostname=...
  *   ip=10.0.2.15/24  gateway=10.0.2.2  dns=10.0.2.3   (absent: no network)
+ *   volume=rw:/data  volume=ro:/models
+ *                    one ext4 disk each, mounted there before the command starts; folders
+ *                    are made where they are missing. The first has the serial "volume0",
+ *                    the next "volume1" (GUEST_DISK_VOLUME)
  *
  * Any other key is an error, and so is a second value for one that does not repeat: arg,
- * env and dns do. A gateway needs an ip.
+ * env, dns and volume do. A gateway needs an ip.
  *
  * One virtio-serial port named GUEST_REPORT_PORT carries lines. Init writes:
  *   started\n                the command is about to be executed
@@ -46,6 +50,7 @@
 #define GUEST_CONFIG_MAGIC     "hypeman1"
 #define GUEST_CONFIG_MAX_BYTES (256 * 1024)
 #define GUEST_REPORT_PORT      "org.hypeman.report"
+#define GUEST_AGENT_PORT       "org.hypeman.agent" /* agent_protocol.h */
 #define GUEST_REPORT_LINE_MAX  512
 #define GUEST_STOP_GRACE_S     10
 
@@ -53,6 +58,7 @@
 #define GUEST_DISK_IMAGE   "image"
 #define GUEST_DISK_OVERLAY "overlay"
 #define GUEST_DISK_CONFIG  "config"
+#define GUEST_DISK_VOLUME  "volume%zu" /* of the number of the volume, from 0 */
 
 /*
  * The kernel's command line. A panic ends QEMU (with -no-reboot). At loglevel 1 the kernel
@@ -61,6 +67,13 @@
 #define GUEST_KERNEL_CMDLINE "console=ttyS0 quiet loglevel=0 panic=-1"
 
 #define GUEST_DNS_MAX 3 /* as many as resolv.conf can hold */
+
+#define GUEST_VOLUMES_MAX 16
+
+struct guest_volume {
+	const char *path; /* in the image; absolute, not "/" */
+	bool read_only;
+};
 
 /* A config, read and checked. */
 struct guest_config {
@@ -75,6 +88,8 @@ struct guest_config {
 	struct in_addr ip, netmask, gateway; /* gateway 0.0.0.0: none */
 	struct in_addr dns[GUEST_DNS_MAX];
 	size_t dns_count;
+	struct guest_volume volumes[GUEST_VOLUMES_MAX]; /* by number: disk GUEST_DISK_VOLUME */
+	size_t volume_count;
 };
 
 /* Reads what the config disk holds. Pure. On failure *ret is empty. */

@@ -90,17 +90,20 @@ int disk_read(const char *serial, size_t size, uint8_t **ret, size_t *ret_length
 	return 0;
 }
 
-static int disk_mount(const char *serial, const char *type, unsigned long flags, const char *target,
-		      struct err *err)
+int disk_mount(const char *serial, const char *type, unsigned long flags, const char *target,
+	       struct err *err)
 {
 	struct device_path device;
+	int error;
 
 	if (disk_find(serial, &device, err) < 0)
-		return -1;
+		return -ENODEV;
 	mkdir(target, 0755);
-	if (mount(device.s, target, type, flags, NULL) < 0)
-		return err_sys(err, errno, "cannot mount disk \"%s\" as %s", serial, type);
-	return 0;
+	if (mount(device.s, target, type, flags, NULL) == 0)
+		return 0;
+	error = errno;
+	err_sys(err, error, "cannot mount disk \"%s\" as %s", serial, type);
+	return -error;
 }
 
 int disk_mount_root(struct err *err)

@@ -15,6 +15,10 @@
 /* Reads a disk from its start, up to `size` bytes. Caller frees *ret. */
 int disk_read(const char *serial, size_t size, uint8_t **ret, size_t *ret_length, struct err *err);
 
+/* Mounts a disk on `target`, which is made. 0, or -errno with *err filled. */
+int disk_mount(const char *serial, const char *type, unsigned long flags, const char *target,
+	       struct err *err);
+
 /* Mounts the image disk, the overlay disk, and both as one on DISK_ROOT. */
 int disk_mount_root(struct err *err);
 

@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent.h"
 #include "command.h"
 #include "common/scoped.h"
 #include "config.h"
@@ -26,6 +27,7 @@
 #include "module.h"
 #include "net.h"
 #include "report.h"
+#include "volume.h"
 
 #define QUIET_PORT_MS 500 /* between looks at a report port that nobody has open */
 
@@ -101,9 +103,17 @@ static int set_up(struct init *init, struct err *err)
 		return -1;
 	report_open(&init->report);
 	if (config_load(init, err) < 0 || net_configure(&init->config, err) < 0 ||
-	    disk_mount_root(err) < 0)
+	    disk_mount_root(err) < 0 || volume_mount_all(&init->config, err) < 0)
 		return -1;
-	return command_start(&init->command, &init->config, init->console, err);
+	const struct command_spec spec = {
+		.config = &init->config,
+		.args = init->config.args,
+		.cwd = "",
+		.stdio = { -1, init->console, init->console },
+		.makes_root = true,
+	};
+
+	return command_start(&init->command, &spec, err);
 }
 
 /* Supervision. */
@@ -112,10 +122,12 @@ static void take_command_event(struct init *init)
 {
 	enum command_event event = command_next_event(&init->command);
 
-	if (event == COMMAND_READY)
+	if (event == COMMAND_READY) {
 		report_send(&init->report, "started");
-	else if (event != COMMAND_EXECUTED)
+		agent_start(&init->config, init->command.pid);
+	} else if (event != COMMAND_EXECUTED) {
 		init->last_event = event;
+	}
 }
 
 static void reap(struct init *init)
@@ -214,6 +226,7 @@ __attribute__((noreturn)) static void power_off(const struct init *init)
 	kill(-1, SIGKILL);
 	while (wait(NULL) > 0 || errno == EINTR)
 		;
+	volume_unmount_all(&init->config);
 	disk_unmount_root();
 	sync();
 	if (init->console >= 0)

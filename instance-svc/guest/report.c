@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "common/scoped.h"
 #include "config.h"
+#include "port.h"
 
-#define PORTS_FOLDER   "/sys/class/virtio-ports"
 #define APPEAR_TRIES   200
 #define LISTENER_TRIES 300
 #define TRY_STEP_NS    10000000 /* 10 ms */
@@ -24,41 +20,13 @@ static void pause_briefly(void)
 	nanosleep(&(struct timespec){ .tv_nsec = TRY_STEP_NS }, NULL);
 }
 
-static bool port_is_ours(const char *port)
-{
-	char path[300], name[64] = "";
-	scoped_file FILE *file = NULL;
-
-	snprintf(path, sizeof(path), PORTS_FOLDER "/%s/name", port);
-	file = fopen(path, "re");
-	if (!file || !fgets(name, sizeof(name), file))
-		return false;
-	name[strcspn(name, "\n")] = '\0';
-	return strcmp(name, GUEST_REPORT_PORT) == 0;
-}
-
-static int port_open(void)
-{
-	scoped_dir DIR *dir = opendir(PORTS_FOLDER);
-	struct dirent *entry;
-	char path[300];
-
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.' || !port_is_ours(entry->d_name))
-			continue;
-		snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
-		return open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	}
-	return -1;
-}
-
 void report_open(struct report *report)
 {
 	*report = (struct report){ .fd = -1 };
 	for (int i = 0; i < APPEAR_TRIES && report->fd < 0; i++) {
 		if (i > 0)
 			pause_briefly();
-		report->fd = port_open();
+		report->fd = port_open(GUEST_REPORT_PORT);
 	}
 }
 

@@ -14,6 +14,7 @@
 #include "common/scoped.h"
 #include "config.h"
 #include "disk.h"
+#include "volume.h"
 
 #define SAFE (MS_NOSUID | MS_NOEXEC | MS_NODEV)
 
@@ -46,8 +47,6 @@ static const struct {
 /* As switch_root does, so that the kernel does not take the command for chrooted. */
 static int root_switch(struct err *err)
 {
-	if (unshare(CLONE_NEWNS) < 0)
-		return err_sys(err, errno, "cannot make a mount namespace");
 	if (chdir(DISK_ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
 	    chdir("/") < 0)
 		return err_sys(err, errno, "cannot switch to the image's root");
@@ -131,7 +130,12 @@ static int dns_write(const struct guest_config *config, struct err *err)
 
 int root_enter(const struct guest_config *config, struct err *err)
 {
-	if (root_switch(err) < 0 || root_mount(err) < 0)
+	struct volume_trees volumes;
+
+	if (unshare(CLONE_NEWNS) < 0)
+		return err_sys(err, errno, "cannot make a mount namespace");
+	if (volume_take(config, &volumes, err) < 0 || root_switch(err) < 0 || root_mount(err) < 0 ||
+	    volume_place(config, &volumes, err) < 0)
 		return -1;
 	if (mkdir("/etc", 0755) < 0 && errno != EEXIST)
 		return err_sys(err, errno, "cannot make /etc");

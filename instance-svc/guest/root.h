@@ -14,7 +14,7 @@ struct guest_config;
 
 /*
  * Moves the calling process into a namespace of its own with DISK_ROOT as "/", mounts /proc,
- * /sys, /dev and the like there, and writes hostname, hosts and resolv.conf.
+ * /sys, /dev and the like there and the volumes, and writes hostname, hosts and resolv.conf.
  */
 int root_enter(const struct guest_config *config, struct err *err);
 

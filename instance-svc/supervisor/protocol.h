@@ -8,6 +8,8 @@
  *   descriptor 3  the instance's lock file, locked: whoever can lock it knows that no
  *                 supervisor is left
  *   descriptor 4  the control socket, listening (SOCK_SEQPACKET)
+ *   descriptor 5  the socket of the guest's agent, listening: QEMU takes it over and connects
+ *                 whoever comes to the port GUEST_AGENT_PORT, one at a time
  *
  * On the control socket a client sends control_request and gets a control_status at once
  * and, once it has sent CONTROL_WATCH, at every change. End of file: the supervisor is
@@ -23,6 +25,7 @@
 
 #define SUPERVISOR_LOCK_FD    3
 #define SUPERVISOR_CONTROL_FD 4
+#define SUPERVISOR_AGENT_FD   5
 
 /* Where QEMU finds what the supervisor opened for it. */
 enum vm_fd {
@@ -34,6 +37,7 @@ enum vm_fd {
 	VM_FD_CONSOLE = 15,
 	VM_FD_NETWORK = 16,
 	VM_FD_INFO = 17, /* bubblewrap tells the VM's pid here */
+	VM_FD_AGENT = 18,
 };
 
 /* In the instance's directory. */

@@ -58,8 +58,9 @@ int supervisor_open(struct supervisor *sv, struct err *err)
 {
 	if (fcntl(SUPERVISOR_LOCK_FD, F_SETFD, FD_CLOEXEC) < 0 ||
 	    fcntl(SUPERVISOR_CONTROL_FD, F_SETFD, FD_CLOEXEC) < 0 ||
-	    fcntl(SUPERVISOR_CONTROL_FD, F_SETFL, O_NONBLOCK) < 0)
-		return err_sys(err, errno, "descriptors 3 and 4 must be the lock and the socket");
+	    fcntl(SUPERVISOR_CONTROL_FD, F_SETFL, O_NONBLOCK) < 0 ||
+	    fcntl(SUPERVISOR_AGENT_FD, F_SETFD, FD_CLOEXEC) < 0)
+		return err_sys(err, errno, "descriptors 3 to 5 must be the lock and two sockets");
 	sv->listener = SUPERVISOR_CONTROL_FD;
 	/* Makes this process the one that SO_PEERCRED names to whoever connects. */
 	if (listen(sv->listener, SUPERVISOR_CLIENTS_MAX) < 0)
@@ -164,10 +165,11 @@ static int start_network(struct supervisor *sv, const struct ends *ends, struct 
 static int start_jail(struct supervisor *sv, const struct ends *ends, struct err *err)
 {
 	const struct jail_fd fds[] = {
-		{ ends->image, VM_FD_IMAGE },	     { ends->overlay, VM_FD_OVERLAY },
-		{ ends->config, VM_FD_CONFIG },	     { ends->qmp, VM_FD_QMP },
-		{ ends->report, VM_FD_REPORT },	     { ends->console, VM_FD_CONSOLE },
-		{ ends->network_vm, VM_FD_NETWORK }, { ends->info, VM_FD_INFO },
+		{ ends->image, VM_FD_IMAGE },	      { ends->overlay, VM_FD_OVERLAY },
+		{ ends->config, VM_FD_CONFIG },	      { ends->qmp, VM_FD_QMP },
+		{ ends->report, VM_FD_REPORT },	      { ends->console, VM_FD_CONSOLE },
+		{ ends->network_vm, VM_FD_NETWORK },  { ends->info, VM_FD_INFO },
+		{ SUPERVISOR_AGENT_FD, VM_FD_AGENT },
 	};
 	const struct jail_spec spec = {
 		.argv = sv->options->jail,
@@ -190,5 +192,8 @@ int supervisor_start_vm(struct supervisor *sv, struct err *err)
 	qmp_init(&sv->qmp, sv->qmp_fd);
 	if (start_network(sv, &ends, err) < 0)
 		return -1;
-	return start_jail(sv, &ends, err);
+	if (start_jail(sv, &ends, err) < 0)
+		return -1;
+	close(SUPERVISOR_AGENT_FD); /* when QEMU is gone, nobody shall be able to connect */
+	return 0;
 }

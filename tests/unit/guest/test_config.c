@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +30,7 @@ static void a_whole_config_is_read(void **state)
 						   "env=A=b\0env=EMPTY=\0user=www-data\0"
 						   "workdir=/srv\0hostname=vm\0ip=10.0.2.15/24\0"
 						   "gateway=10.0.2.2\0dns=10.0.2.3\0dns=1.1.1.1\0"
-						   "\0\0\0\0"),
+						   "volume=rw:/data\0volume=ro:/m/x\0\0\0\0"),
 					    &config, &err),
 			 0);
 	assert_int_equal(config.arg_count, 4);
@@ -48,6 +49,11 @@ static void a_whole_config_is_read(void **state)
 	assert_string_equal(address(config.gateway), "10.0.2.2");
 	assert_int_equal(config.dns_count, 2);
 	assert_string_equal(address(config.dns[1]), "1.1.1.1");
+	assert_int_equal(config.volume_count, 2);
+	assert_string_equal(config.volumes[0].path, "/data");
+	assert_false(config.volumes[0].read_only);
+	assert_string_equal(config.volumes[1].path, "/m/x");
+	assert_true(config.volumes[1].read_only);
 	guest_config_done(&config);
 }
 
@@ -114,6 +120,12 @@ static void other_bytes_are_refused_with_the_reason(void **state)
 		{ CONFIG("arg=x\0dns=::1\0"), "config: dns=::1 is no IPv4 address" },
 		{ CONFIG("arg=x\0dns=1.1.1.1\0dns=1.1.1.1\0dns=1.1.1.1\0dns=1.1.1.1\0"),
 		  "config: more than 3 dns records" },
+		{ CONFIG("arg=x\0volume=/data\0"),
+		  "config: volume=/data is not of the form rw:/path or ro:/path" },
+		{ CONFIG("arg=x\0volume=ro:data\0"),
+		  "config: volume=ro:data is not of the form rw:/path or ro:/path" },
+		{ CONFIG("arg=x\0volume=rw://\0"),
+		  "config: volume=rw:// is not of the form rw:/path or ro:/path" },
 	};
 
 	(void)state;
@@ -126,6 +138,25 @@ static void other_bytes_are_refused_with_the_reason(void **state)
 		assert_string_equal(err.message, refused[i].message);
 		assert_null(config.records);
 	}
+}
+
+static void sixteen_volumes_are_the_most(void **state)
+{
+	char data[512] = "hypeman1arg=x";
+	struct guest_config config;
+	size_t length = strlen(data) + 1;
+	struct err err;
+
+	(void)state;
+	for (int i = 0; i < GUEST_VOLUMES_MAX; i++)
+		length += (size_t)sprintf(data + length, "volume=rw:/v/%d", i) + 1;
+	assert_int_equal(guest_config_parse((uint8_t *)data, length + 1, &config, &err), 0);
+	assert_int_equal(config.volume_count, GUEST_VOLUMES_MAX);
+	assert_string_equal(config.volumes[15].path, "/v/15");
+	guest_config_done(&config);
+	length += (size_t)sprintf(data + length, "volume=ro:/one/more") + 1;
+	assert_int_equal(guest_config_parse((uint8_t *)data, length + 1, &config, &err), -1);
+	assert_string_equal(err.message, "config: more than 16 volume records");
 }
 
 static void size_is_bounded(void **state)
@@ -166,6 +197,7 @@ int main(void)
 		cmocka_unit_test(what_is_absent_has_defaults),
 		cmocka_unit_test(prefixes_become_netmasks),
 		cmocka_unit_test(other_bytes_are_refused_with_the_reason),
+		cmocka_unit_test(sixteen_volumes_are_the_most),
 		cmocka_unit_test(size_is_bounded),
 		cmocka_unit_test(as_many_records_as_fit_are_read),
 	};
