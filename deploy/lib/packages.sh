@@ -44,7 +44,7 @@ apt_get() {
 
 	log=$(mktemp)
 	for attempt in {1..60}; do
-		if DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 \
+		if DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 \
 			-o Dpkg::Use-Pty=0 "$@" </dev/null >"$log" 2>&1; then
 			rm -f "$log"
 			return 0

@@ -35,8 +35,9 @@ service_start() {
 }
 
 # service_wait NAME SECONDS COMMAND...: until the command succeeds; fails when the service ends.
+# One that is not ready may wait for another: then all logs are shown.
 service_wait() {
-	local name=$1 deadline=$((SECONDS + $2))
+	local name=$1 deadline=$((SECONDS + $2)) other
 
 	shift 2
 	until "$@" 2>/dev/null; do
@@ -45,8 +46,10 @@ service_wait() {
 			unset "SERVICE_PID[$name]"
 			die "$name ended while it started (its log is above)"
 		elif ((SECONDS >= deadline)); then
-			service_show_log "$name"
-			die "$name is not ready in time (its log is above)"
+			for other in "${!SERVICE_PID[@]}"; do
+				service_show_log "$other"
+			done
+			die "$name is not ready in time (all logs are above)"
 		fi
 		sleep 0.1
 	done

@@ -211,7 +211,8 @@ int suspects_complete(struct agent *agent, const struct op_request *request,
 	copy = malloc((outcome->record_count + 1) * sizeof(*copy));
 	if (!copy)
 		return -ENOMEM;
-	memcpy(copy, outcome->records, outcome->record_count * sizeof(*copy));
+	if (outcome->record_count)
+		memcpy(copy, outcome->records, outcome->record_count * sizeof(*copy));
 	free(agent->seen);
 	agent->seen = copy;
 	agent->seen_count = outcome->record_count;
