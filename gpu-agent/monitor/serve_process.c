@@ -15,7 +15,7 @@
 #include "gpu-agent/ops.h"
 #include "privilege.h"
 
-#define FIXED_FLAGS 10
+#define FIXED_FLAGS 11
 
 /* One allocated "--name=value" each, then NULL. */
 struct flags {
@@ -76,6 +76,7 @@ static int make_flags(const struct settings *settings, struct flags *flags)
 	r = r ? r : add(flags, "sysfs-root", settings->sysfs_root);
 	r = r ? r : add(flags, "dev-root", settings->dev_root);
 	r = r ? r : add(flags, "rescan-seconds", seconds);
+	r = r ? r : add(flags, "seccomp", settings->seccomp ? "yes" : "no");
 	r = r ? r : add_given(flags, "tls-listen", settings->tls_listen);
 	r = r ? r : add_given(flags, "tls-cert", settings->tls_cert);
 	r = r ? r : add_given(flags, "tls-key", settings->tls_key);

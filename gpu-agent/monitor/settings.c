@@ -54,6 +54,8 @@ static void fill_table(struct settings *s)
 		  "the display that the firmware uses may be passed through" },
 		{ "allow-bound", CONFIG_BOOL, &s->allow_bound, "no", 0, 0,
 		  "GPUs that an administrator bound to a VFIO driver may be passed through" },
+		{ "seccomp", CONFIG_BOOL, &s->seccomp, "yes", 0, 0,
+		  "filter the system calls of gpu-agent-serve; no: for a kernel that cannot" },
 		{ "check", CONFIG_BOOL, &s->check, "no", 0, 0,
 		  "look whether this host is ready, say what to do, and end" },
 		{ "rescan-seconds", CONFIG_UINT, &s->rescan_seconds, "30", 1, 3600,

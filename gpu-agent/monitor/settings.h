@@ -13,7 +13,7 @@
 #include "common/err.h"
 #include "policy.h"
 
-#define SETTINGS_COUNT 22
+#define SETTINGS_COUNT 23
 
 struct settings {
 	/* Texts are borrowed from the config, except what says owned. */
@@ -33,7 +33,8 @@ struct settings {
 	struct config_list device_addresses;
 	bool allow_boot_display;
 	bool allow_bound;
-	bool check; /* look whether the host is ready, and end */
+	bool seccomp; /* serve's */
+	bool check;   /* look whether the host is ready, and end */
 	uint64_t rescan_seconds;
 
 	/* Derived. */

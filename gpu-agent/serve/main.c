@@ -18,6 +18,7 @@
 #include "common/rpc/rpc.h"
 #include "peers.h"
 #include "recovery.h"
+#include "sandbox.h"
 #include "scanner.h"
 #include "service.h"
 
@@ -31,6 +32,7 @@ struct settings {
 	struct config_list peers, vendors, tls_peers;
 	struct rpc_tls_options tls; /* no address: no TCP */
 	uint64_t rescan_seconds;
+	bool seccomp;
 };
 
 struct threads {
@@ -262,6 +264,15 @@ static int serve(const struct settings *settings, const sigset_t *signals, struc
 	return r;
 }
 
+/* Before any thread, and before a byte from outside. */
+static int fence_in(const struct settings *settings, struct err *err)
+{
+	if (settings->seccomp)
+		return sandbox_enter(err);
+	log_warning("seccomp is 'no': system calls are not filtered");
+	return 0;
+}
+
 static int run(const struct settings *settings, const struct agent_options *options,
 	       const sigset_t *signals, struct err *err)
 {
@@ -330,6 +341,8 @@ int main(int argc, char **argv)
 		  "PCI vendor whose devices may be touched, in hex" },
 		{ "rescan-seconds", CONFIG_UINT, &settings.rescan_seconds, "30", 1, 86400,
 		  "time between scans when nothing happens" },
+		{ "seccomp", CONFIG_BOOL, &settings.seccomp, "yes", 0, 0,
+		  "filter this program's system calls; no: for a kernel that cannot" },
 	};
 	/* clang-format on */
 	struct config config = {
@@ -346,7 +359,8 @@ int main(int argc, char **argv)
 	if (r == 0) {
 		umask(0077);
 		(void)block_signals(&signals);
-		r = rpc_global_init(&err);
+		r = fence_in(&settings, &err);
+		r = r ? r : rpc_global_init(&err);
 		if (r == 0) {
 			r = run(&settings, &options, &signals, &err);
 			rpc_global_done();
