@@ -10,6 +10,8 @@
 #include "reflection.h"
 #include "rpc_proto_descriptor_set.h"
 
+#define PING_MS 9000 /* clients may ask every 10 s whether the host is there; pings are early */
+
 /* ---- Setting up ---------------------------------------------------------------- */
 
 static int value_or(int value, int standard)
@@ -275,6 +277,7 @@ static void create_core(struct server_peer *peer)
 		core_arg(GRPC_ARG_MAX_METADATA_SIZE, CORE_METADATA_BYTES_MAX),
 		core_arg(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET,
 			 1 << GRPC_COMPRESS_NONE),
+		core_arg(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, PING_MS),
 	};
 	const grpc_channel_args args = { sizeof(list) / sizeof(list[0]), list };
 
