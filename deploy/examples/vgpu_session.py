@@ -104,28 +104,39 @@ def forget_earlier_runs(agent):
         print(f"released {name}, which an earlier run left", flush=True)
 
 
-def allocate(agent, profile, gid):
-    request = agent.pb.CreateAllocationRequest(
-        request_id=str(uuid.uuid4()), owner=f"vgpu_session {os.getpid()}", grant_gid=gid,
-        vgpu=agent.pb.VgpuRequest(profile=profile))
+def new_request(pb, profile, gid):
+    return pb.CreateAllocationRequest(
+        request_id=str(uuid.uuid4()), owner=f"{os.path.basename(sys.argv[0])} {os.getpid()}",
+        grant_gid=gid, vgpu=pb.VgpuRequest(profile=profile))
+
+
+def is_unanswered(error):
+    """Whether the call has worked is not known: the same request_id tells."""
+    return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+def allocate(agent, request):
+    """The allocation, or the last attempt's grpc.RpcError."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return agent.call("CreateAllocation", request).allocation
         except grpc.RpcError as error:
-            # Whether an unanswered call has worked is not known: the same request_id tells.
-            lost = error.code() in (grpc.StatusCode.UNAVAILABLE,
-                                    grpc.StatusCode.DEADLINE_EXCEEDED)
-            if not lost or attempt == ATTEMPTS:
-                sys.exit(f"no {profile}: {error.details()} ({reason_of(error)})")
+            if not is_unanswered(error) or attempt == ATTEMPTS:
+                raise
             time.sleep(attempt)
+
+
+def load_stubs(folder):
+    sys.path.insert(0, folder)
+    google.__path__.append(os.path.join(folder, "google"))
+    from hypeman.gpu.v1 import gpu_service_pb2
+
+    return gpu_service_pb2
 
 
 def main():
     arguments = parse_arguments()
-    sys.path.insert(0, arguments.stubs)
-    google.__path__.append(os.path.join(arguments.stubs, "google"))
-    from hypeman.gpu.v1 import gpu_service_pb2 as pb
-
+    pb = load_stubs(arguments.stubs)
     with connect(arguments) as channel:
         agent = Agent(channel, pb)
         if not arguments.profile:
@@ -134,7 +145,10 @@ def main():
         threading.Thread(target=print_changes, args=(agent, arguments.profile),
                          daemon=True).start()
         forget_earlier_runs(agent)
-        allocation = allocate(agent, arguments.profile, arguments.gid)
+        try:
+            allocation = allocate(agent, new_request(pb, arguments.profile, arguments.gid))
+        except grpc.RpcError as error:
+            sys.exit(f"no {arguments.profile}: {error.details()} ({reason_of(error)})")
         print(f"got {allocation.id}: {allocation.device_node} on {allocation.gpu_pci_address}, "
               f"for QEMU sysfsdev={allocation.sysfs_path}", flush=True)
         time.sleep(arguments.hold)
