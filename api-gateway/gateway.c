@@ -9,6 +9,7 @@
 #include "instance_proto_descriptor_set.h"
 
 #include "call.h"
+#include "exec.h"
 #include "long_call.h"
 #include "proto_message.h"
 #include "sse.h"
@@ -121,6 +122,20 @@ static int run_stream(struct gateway *gateway, const struct route *route, struct
 	return 0;
 }
 
+/* 0 when the exchange has been answered. */
+static int run_exec(struct gateway *gateway, const struct route *route, struct exchange *exchange,
+		    const struct call_input *input, struct err *err)
+{
+	int r;
+
+	if (take_stream(gateway, err))
+		return -1;
+	r = exec_run(exchange, &gateway->services, route, input, err);
+	atomic_fetch_sub(&gateway->streams, 1);
+	return r;
+}
+
+/* 0 with the response filled. */
 static int run_long(struct gateway *gateway, const struct route *route, struct exchange *exchange,
 		    const struct call_input *input, struct text *ret, struct err *err)
 {
@@ -181,6 +196,8 @@ static int handle(struct gateway *gateway, struct exchange *exchange, struct wor
 		return -1;
 	if (route->kind == ROUTE_STREAM)
 		return run_stream(gateway, route, exchange, &input, err);
+	if (route->kind == ROUTE_EXEC)
+		return run_exec(gateway, route, exchange, &input, err);
 	if (run_unary(gateway, route, exchange, &input, work, err))
 		return -1;
 	exchange_respond(exchange, &work->response);

@@ -24,8 +24,8 @@ static struct route routes[] = {
 	{ ROUTE_LONG, #method, pattern, API_##api, rpc, "", answer, "", 200, query },
 #define STREAM(method, pattern, api, rpc, answer, follow, query)                                   \
 	{ ROUTE_STREAM, #method, pattern, API_##api, rpc, "", answer, follow, 200, query },
-#define EXEC(method, pattern, api, rpc)                                                            \
-	{ ROUTE_EXEC, #method, pattern, API_##api, rpc, "", "", "", 101, "" },
+#define EXEC(method, pattern, api, rpc, body)                                                      \
+	{ ROUTE_EXEC, #method, pattern, API_##api, rpc, body, "", "", 101, "" },
 #include "routes.def"
 };
 
@@ -73,7 +73,7 @@ static int check_query(const struct route *route, struct err *err)
 	char name[64];
 
 	while (next_word(&at, name, sizeof(name)))
-		if (find_field(route->request, name, &field, err))
+		if (find_field(route->filled, name, &field, err))
 			return -1;
 	return 0;
 }
@@ -96,7 +96,7 @@ static int check_pattern(const struct route *route, struct err *err)
 		size_t length = strcspn(++at, "/");
 
 		if (pattern_name(at, length, name, sizeof(name)) &&
-		    find_field(route->request, name, &field, err))
+		    find_field(route->filled, name, &field, err))
 			return -1;
 		at += length;
 	}
@@ -122,7 +122,10 @@ static int find_body(struct route *route, struct err *err)
 
 	snprintf(name, sizeof(name), "%.*s", (int)length, route->body_name);
 	route->body_is_optional = route->body_name[length] == '?';
-	return find_field(route->request, name, &route->body, err);
+	if (find_field(route->request, name, &route->body, err))
+		return -1;
+	route->filled = route->kind == ROUTE_EXEC ? route->body->message : route->request;
+	return 0;
 }
 
 static int find_answer(struct route *route, struct err *err)
@@ -154,7 +157,7 @@ static int resolve(struct route *route, struct field_table *fields, struct err *
 	    find_field(route->request, route->follow_name, &route->follow, err) ||
 	    find_field(route->request, route->kind == ROUTE_LONG ? "timeout" : "", &route->timeout,
 		       err) ||
-	    check_query(route, err) || (route->kind != ROUTE_EXEC && check_pattern(route, err)))
+	    check_query(route, err) || check_pattern(route, err))
 		return -1;
 	route->page_token = message_table_find(route->request, "page_token");
 	route->next_page_token = message_table_find(route->response, "next_page_token");
@@ -270,7 +273,7 @@ static int fill_from_path(const struct route *route, const struct url_path *path
 		size_t length = strcspn(++at, "/");
 
 		if (pattern_name(at, length, name, sizeof(name)) &&
-		    proto_set_from_text(request, message_table_find(route->request, name), name,
+		    proto_set_from_text(request, message_table_find(route->filled, name), name,
 					path->segments[i], err))
 			return -1;
 		at += length;
@@ -302,7 +305,7 @@ static int fill_from_query(const struct route *route, const char *query, Protobu
 			return err_field(err, pair.name, "query parameter %s is given twice",
 					 pair.name);
 		snprintf(seen + used, sizeof(seen) - used, "%s ", pair.name);
-		if (proto_set_from_text(request, message_table_find(route->request, pair.name),
+		if (proto_set_from_text(request, message_table_find(route->filled, pair.name),
 					pair.name, pair.value, err))
 			return -1;
 	}

@@ -64,6 +64,7 @@ struct route {
 	unsigned rpc_index;
 	const struct message_table *request;
 	const struct message_table *response;
+	const struct message_table *filled; /* what path and query fill */
 	const struct field *body;
 	bool body_is_optional;
 	const struct field *answer;
@@ -95,8 +96,8 @@ const struct route *route_find(const struct route_table *table, const char *meth
 			       struct err *err);
 
 /*
- * Fills the request's fields from the {name}s of the pattern and from the query. A route
- * without an RPC has no request (NULL), and takes no query.
+ * Fills the request's fields (of ROUTE_EXEC its body's) from the {name}s of the pattern and
+ * from the query. A route without an RPC has no request (NULL), and takes no query.
  */
 int route_fill(const struct route *route, const struct url_path *path, const char *query,
 	       ProtobufCMessage *request, struct err *err);

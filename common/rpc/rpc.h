@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gRPC server and client for plain C, on gRPC's C core and protobuf-c descriptors.
- * No other code of the project includes a header of gRPC or OpenSSL.
+ * No other code of the project includes a header of gRPC, or of OpenSSL but for digests.
  *
  * Threads of a server: one I/O thread for all completions, a bounded pool of workers
  * that run handlers, a bounded number of threads for methods marked RPC_LONG, one thread

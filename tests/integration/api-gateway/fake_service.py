@@ -11,6 +11,8 @@ An instance's image steers what becomes of its creation: "refuse:WORD:CODE" fail
 that ErrorInfo, "sleep:SECONDS" takes its time. Its name steers its log: "quiet-..." has
 no lines when followed, "broken-..." fails after the first, "endless-..." never pauses. Its state is what the last
 request made of it; WaitInstance waits for another request to change it.
+
+Exec knows the commands of Instances.run().
 """
 
 import concurrent.futures
@@ -21,7 +23,7 @@ import time
 import uuid
 
 import grpc
-from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 
 POOL = descriptor_pool.DescriptorPool()
 
@@ -304,6 +306,52 @@ class Instances:
             answer.info.error = "No such file or directory"
         return answer
 
+    def Exec(self, requests, context):
+        start = next(requests).start
+        self.find(start.id, context)
+        self.count(1)
+        try:
+            yield from self.run(start, requests, context)
+        finally:
+            self.count(-1)
+
+    def run(self, start, requests, context):
+        answer = message("hypeman.instance.v1.ExecResponse")
+        name, *arguments = start.command or [""]
+        if name == "show":  # how it was started
+            yield answer(stdout=json_format.MessageToJson(
+                start, preserving_proto_field_name=True).encode())
+        elif name == "cat":
+            for request in requests:
+                if request.WhichOneof("kind") == "resize":
+                    yield answer(stderr=b"%dx%d" % (request.resize.rows, request.resize.cols))
+                elif request.stdin_end:
+                    break
+                else:
+                    yield answer(stdout=request.stdin)
+        elif name == "count":  # input, and the largest piece of it
+            sizes = []
+            for request in requests:
+                if request.stdin_end:
+                    break
+                sizes.append(len(request.stdin))
+            yield answer(stdout=b"%d %d" % (sum(sizes), max(sizes)))
+        elif name == "sleep":  # reads nothing
+            while context.is_active():
+                time.sleep(0.05)
+        elif name == "flood":  # as much as is taken
+            number = 0
+            while context.is_active():
+                number += 1
+                with open(f"{self.control}/flood", "w") as f:
+                    f.write(str(number))
+                yield answer(stdout=b"%-32768d" % number)
+        elif name == "refuse":
+            refuse(context, arguments[0], int(arguments[1]), "refused: " + arguments[0])
+        if name != "vanish":
+            yield answer(exit={"exit_code": 3 if name == "fail" else 0,
+                               "error": "no such file" if name == "fail" else ""})
+
     def AttachVolume(self, request, context):
         instance = self.find(request.id, context)
         instance.volumes.add(volume_id=request.volume_id,
@@ -397,9 +445,9 @@ def handlers(servicer):
         if not hasattr(servicer, method.name):
             continue
         request, answer = message(method.input_type.full_name), message(method.output_type.full_name)
-        streamed = method.name in ("StreamLogs", "Watch")
-        make = (grpc.unary_stream_rpc_method_handler if streamed
-                else grpc.unary_unary_rpc_method_handler)
+        make = {"StreamLogs": grpc.unary_stream_rpc_method_handler,
+                "Exec": grpc.stream_stream_rpc_method_handler}.get(
+                    method.name, grpc.unary_unary_rpc_method_handler)
         methods[method.name] = make(getattr(servicer, method.name),
                                     request_deserializer=request.FromString,
                                     response_serializer=answer.SerializeToString)
