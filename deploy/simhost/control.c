@@ -189,6 +189,16 @@ static int run_clear(struct host *host, char *const *words)
 	return 0;
 }
 
+static int run_clear_one(struct host *host, char *const *words)
+{
+	struct function *function = control_function(host, words[1]);
+
+	if (!function)
+		return -EINVAL;
+	late_end_faults_of(host, function);
+	return 0;
+}
+
 /* ---- lines --------------------------------------------------------------------- */
 
 static const struct {
@@ -199,7 +209,7 @@ static const struct {
 	{ "hold", 2, run_hold },     { "release", 2, run_release }, { "clear", 1, run_clear },
 	{ "create", 4, run_create }, { "remove", 2, run_remove },   { "type", 3, run_type },
 	{ "bind", 3, run_bind },     { "unbind", 2, run_unbind },   { "unplug", 2, run_unplug },
-	{ "plug", 2, run_plug },     { "vfs", 3, run_vfs },
+	{ "plug", 2, run_plug },     { "vfs", 3, run_vfs },	    { "clear", 2, run_clear_one },
 };
 
 static int line_run(struct host *host, char *line)

@@ -23,6 +23,7 @@ void event_add(struct host *host, const char *action, const char *subsystem, con
 	va_start(args, format);
 	vsnprintf(line + length, EVENT_SIZE - (size_t)length, format, args);
 	va_end(args);
+	uevent_send(&host->uevents, action, subsystem, line + length);
 }
 
 int event_read(const struct host *host, uint64_t *position, size_t size, FILE *out)

@@ -167,7 +167,9 @@ static int host_add_gpu(struct host *host, const char *boards_dir, const struct 
 	gpu->mode = mode_of(wanted, gpu->board);
 	gpu->has_plain_list = wanted->has_plain_list;
 	host->gpu_count++;
-	if (host_add_function(host, gpu, FUNCTION_PHYSICAL, address, NULL, &gpu->physical, err) < 0)
+	if (host_add_function(host, gpu, FUNCTION_PHYSICAL, address,
+			      wanted->joins_group ? gpu[-1].physical->group : NULL, &gpu->physical,
+			      err) < 0)
 		return -1;
 	if (gpu->mode != SPEC_PASSTHROUGH && host_add_vfs(host, gpu, address, err) < 0)
 		return -1;
@@ -215,6 +217,7 @@ int host_new(const struct spec *spec, const char *boards_dir, struct host **ret,
 
 	if (!host)
 		return err_sys(err, ENOMEM, "cannot make a host");
+	host->uevents = UEVENT_SENDER_NONE;
 	host->boards = calloc(spec->gpu_count, sizeof(*host->boards));
 	host->gpus = calloc(spec->gpu_count, sizeof(*host->gpus));
 	host->buses = calloc(spec->gpu_count, sizeof(*host->buses));
@@ -242,6 +245,7 @@ void host_free(struct host *host)
 		free(mdev);
 	}
 	late_free_all(host);
+	uevent_sender_close(&host->uevents);
 	for (size_t i = 0; i < host->group_slots; i++)
 		free(host->groups[i]);
 	for (size_t i = 0; i < host->board_count; i++)

@@ -23,6 +23,7 @@
 #include "event.h"
 #include "fault.h"
 #include "spec.h"
+#include "uevent.h"
 
 #define HOST_PENDING	       1 /* beside 0 and -errno: the waiter will be called */
 #define HOST_UUID_SIZE	       37
@@ -166,6 +167,7 @@ struct host {
 	struct late_write *late_writes; /* owned: late.h */
 	struct path_fault *path_faults; /* owned: late.h */
 	struct event_log events;
+	struct uevent_sender uevents; /* owned */
 	uint32_t last_mdev_serial;
 	uint32_t last_node_serial;
 	int64_t clock_ahead_ms; /* tests set it to let time pass */

@@ -193,14 +193,25 @@ static void path_faults_free(struct host *host)
 	}
 }
 
+static void go_on(struct host *host)
+{
+	mdev_resume_all(host);
+	driver_resume(host);
+	(void)late_settle(host);
+}
+
 void late_end_faults(struct host *host)
 {
 	for (size_t i = 0; i < host->function_count; i++)
 		host->functions[i].faults = (struct faults){ 0 };
 	path_faults_free(host);
-	mdev_resume_all(host);
-	driver_resume(host);
-	(void)late_settle(host);
+	go_on(host);
+}
+
+void late_end_faults_of(struct host *host, struct function *function)
+{
+	function->faults = (struct faults){ 0 };
+	go_on(host);
 }
 
 static int64_t earlier(int64_t a, int64_t b)

@@ -38,8 +38,9 @@ enum read_fault late_read_fault(struct host *host, struct node node,
 /* READ_WELL takes the fault away. -ENOMEM. */
 int late_set_read_fault(struct host *host, struct node node, enum read_fault fault);
 
-/* All faults end, and what they kept goes on. */
+/* All faults end, or only those of one function, and what they kept goes on. */
 void late_end_faults(struct host *host);
+void late_end_faults_of(struct host *host, struct function *function);
 
 /*
  * Whatever can go on does: to be called after each change and when the time that it returned

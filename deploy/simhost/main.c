@@ -11,7 +11,7 @@
 #include "mountpoint.h"
 #include "serve.h"
 
-static const char *mount_dir, *spec_text, *boards_dir;
+static const char *mount_dir, *spec_text, *boards_dir, *uevent_socket;
 
 static const struct config_setting settings[] = {
 	{ .name = "mount",
@@ -26,6 +26,10 @@ static const struct config_setting settings[] = {
 	  .type = CONFIG_PATH,
 	  .value = &boards_dir,
 	  .help = "folder of .board files (default: beside the program, else as installed)" },
+	{ .name = "uevent-socket",
+	  .type = CONFIG_PATH,
+	  .value = &uevent_socket,
+	  .help = "datagram socket of a program that wants events in the form of kernel uevents" },
 };
 
 /* A program that runs from its build folder has its boards beside it. */
@@ -59,6 +63,8 @@ static int simhost_run(bool check_only, struct err *err)
 		puts("ok");
 		return 0;
 	}
+	if (uevent_socket && uevent_sender_open(&host->uevents, uevent_socket, err) < 0)
+		return -1;
 	if (mountpoint_prepare(mount_dir, err) < 0)
 		return -1;
 	return serve_run(host, mount_dir, err);

@@ -52,6 +52,10 @@ static int option_parse(const char *text, struct spec_gpu *gpu)
 		gpu->has_plain_list = true;
 		return 0;
 	}
+	if (strcmp(text, "same-group") == 0) {
+		gpu->has_same_group = true;
+		return 0;
+	}
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
 		if (strcmp(text, modes[i].name) != 0 || gpu->mode != SPEC_DEFAULT)
 			continue;
@@ -86,16 +90,20 @@ static int item_parse(const char *item, char *words, struct spec *spec, struct e
 	while (words)
 		if (option_parse(strsep(&words, ":"), &gpu) < 0)
 			return spec_fail(err, item,
-					 "an option is mdev, vendor, passthrough, plain-list or "
-					 "numa=NODE, once");
+					 "an option is mdev, vendor, passthrough, plain-list, "
+					 "same-group or numa=NODE, once");
 	if (gpu.has_plain_list && gpu.mode != SPEC_VENDOR)
 		return spec_fail(err, item, "plain-list goes with vendor");
+	if (gpu.has_same_group && (gpu.mode != SPEC_PASSTHROUGH || count == 1))
+		return spec_fail(err, item, "same-group goes with passthrough and a count above 1");
 	if (gpu.has_address && count != 1)
 		return spec_fail(err, item, "an address needs a count of 1");
 	if (spec->gpu_count + count > SPEC_GPUS_MAX)
 		return spec_fail(err, item, "a host has at most 64 GPUs");
-	while (count--)
+	while (count--) {
 		spec->gpus[spec->gpu_count++] = gpu;
+		gpu.joins_group = gpu.has_same_group;
+	}
 	return 0;
 }
 

@@ -26,6 +26,8 @@ struct spec_gpu {
 	char board[BOARD_NAME_SIZE];
 	enum spec_mode mode;
 	bool has_plain_list; /* vendor: creatable_vgpu_types has no header */
+	bool has_same_group; /* passthrough: all GPUs of the item share one IOMMU group... */
+	bool joins_group;    /* ...so this one is in that of the GPU before it */
 	bool has_numa_node;
 	int numa_node;
 	bool has_address;

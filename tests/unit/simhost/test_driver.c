@@ -139,6 +139,17 @@ static void the_unbinder_may_hold_the_node_itself(void **state)
 	assert_string_equal(gpu->driver, "nvidia");
 }
 
+static void gpus_may_share_a_group(void **state)
+{
+	scoped(host_free) struct host *host =
+		host_make("l40s:2:passthrough:same-group,l40s:1:passthrough");
+	const struct function *first = function_at(host, "0000:41:00.0");
+
+	(void)state;
+	assert_ptr_equal(first->group, function_at(host, "0000:61:00.0")->group);
+	assert_ptr_not_equal(first->group, function_at(host, "0000:a1:00.0")->group);
+}
+
 static void a_host_driver_stays_out_of_a_group_in_use(void **state)
 {
 	scoped(host_free) struct host *host = host_make("l40s:1:passthrough@" GPU);
@@ -367,6 +378,7 @@ int main(void)
 		cmocka_unit_test(a_driver_refuses_what_is_not_its_hardware),
 		cmocka_unit_test(unbinding_a_held_one_waits_for_its_holder),
 		cmocka_unit_test(the_unbinder_may_hold_the_node_itself),
+		cmocka_unit_test(gpus_may_share_a_group),
 		cmocka_unit_test(a_host_driver_stays_out_of_a_group_in_use),
 		cmocka_unit_test(a_parent_without_its_driver_offers_no_types),
 		cmocka_unit_test(a_parent_that_loses_its_driver_loses_its_vgpus),

@@ -112,6 +112,23 @@ static void create_hang_before_creates_when_it_ends(void **state)
 	assert_string_equal(host->mdevs->uuid, UUID("0001"));
 }
 
+static void faults_of_one_function_end_alone(void **state)
+{
+	scoped(host_free) struct host *host = host_make("l40s:1");
+	struct writer first = writer_make(), second = writer_make();
+
+	(void)state;
+	order(host, "fault create-hang-before " VF0 "\nfault create-hang-before " VF1);
+	assert_int_equal(store_as(host, CREATE(VF0), UUID("0001"), &first.waiter), HOST_PENDING);
+	assert_int_equal(store_as(host, CREATE(VF1), UUID("0002"), &second.waiter), HOST_PENDING);
+	order(host, "clear " VF1);
+
+	assert_int_equal(first.call_count, 0);
+	assert_int_equal(second.call_count, 1);
+	assert_null(host_find_uuid(host, UUID("0001")));
+	assert_non_null(host_find_uuid(host, UUID("0002")));
+}
+
 static void what_hung_before_finds_its_device_gone(void **state)
 {
 	scoped(host_free) struct host *host = host_make("l40s:1");
@@ -342,6 +359,7 @@ int main(void)
 		cmocka_unit_test(a_create_that_fails_does_not_hang),
 		cmocka_unit_test(a_removal_wakes_a_create_that_hangs),
 		cmocka_unit_test(create_hang_before_creates_when_it_ends),
+		cmocka_unit_test(faults_of_one_function_end_alone),
 		cmocka_unit_test(what_hung_before_finds_its_device_gone),
 		cmocka_unit_test(remove_hang_waits_though_nobody_holds),
 		cmocka_unit_test(the_end_of_faults_does_not_take_from_a_holder),

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "control.h"
 #include "event.h"
@@ -161,6 +163,32 @@ static void a_reader_takes_whole_lines_and_learns_what_it_lost(void **state)
 	assert_string_equal(text, "a b 1\na b 0\n");
 }
 
+static void events_are_sent_as_uevents(void **state)
+{
+	static const char expected[] =
+		"remove@/devices/x\0ACTION=remove\0DEVPATH=/devices/x\0SUBSYSTEM=mdev\0SEQNUM=2";
+	scoped(host_free) struct host *host = host_make("l40s:1");
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	char path[] = "/tmp/test-simhost-XXXXXX", message[1024];
+	scoped_fd int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	struct err err;
+
+	(void)state;
+	assert_non_null(mkdtemp(path));
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/events", path);
+	assert_int_equal(uevent_sender_open(&host->uevents, address.sun_path, &err), 0);
+	event_add(host, "add", "mdev", "/devices/%s", "x"); /* nobody listens */
+	assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	event_add(host, "remove", "mdev", "/devices/%s", "x");
+
+	assert_int_equal(recv(fd, message, sizeof(message), MSG_DONTWAIT), sizeof(expected));
+	assert_memory_equal(message, expected, sizeof(expected));
+	for (int i = 0; i < 1000; i++) /* that nobody reads */
+		event_add(host, "add", "mdev", "/devices/x");
+	assert_int_equal(unlink(address.sun_path), 0);
+	assert_int_equal(rmdir(path), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +198,7 @@ int main(void)
 		cmocka_unit_test(virtual_functions_are_switched),
 		cmocka_unit_test(changes_are_told_as_udev_tells_them),
 		cmocka_unit_test(a_reader_takes_whole_lines_and_learns_what_it_lost),
+		cmocka_unit_test(events_are_sent_as_uevents),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

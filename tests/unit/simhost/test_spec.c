@@ -65,6 +65,8 @@ static void a_bad_spec_is_named(void **state)
 		{ "l40s:2:", "'l40s:2:'", "an option is" },
 		{ "l40s:2:mdev:plain-list", "'l40s:2:mdev:plain-list'", "plain-list goes with" },
 		{ "l40s:2:mdev:x", "'l40s:2:mdev:x'", "an option is" },
+		{ "l40s:2:same-group", "'l40s:2:same-group'", "same-group goes with passthrough" },
+		{ "l40s:1:passthrough:same-group", "'l40s:1:pass", "a count above 1" },
 		{ "l40s:2@0000:82:00.0", "'l40s:2@0000:82:00.0'", "an address needs a count of 1" },
 		{ "l40s:1@82:00.0", "'l40s:1@82:00.0'", "an address is that of a function 0" },
 		{ "l40s:1@0000:82:00.1", "'l40s:1@0000:82:00.1'", "an address is" },
