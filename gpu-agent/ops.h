@@ -26,7 +26,7 @@
 
 #include "common/pci_addr.h"
 
-#define OPS_VERSION	  2
+#define OPS_VERSION	  3
 #define OPS_STUCK_MAX	  8
 #define OPS_WORKERS_MAX	  32 /* at once, stuck ones included */
 #define OPS_TYPE_MAX	  64 /* "nvidia-1147", "i915-GVTg_V5_4" */
@@ -62,13 +62,17 @@ enum monitor_reply_kind {
 	MONITOR_FAILED = 4, /* error: of fork or socketpair; EINVAL: a malformed request */
 };
 
-/* The answer to MONITOR_START_WORKER; MONITOR_GIVE_UP_WORKER has none. */
+/*
+ * The answer to MONITOR_START_WORKER; MONITOR_GIVE_UP_WORKER has none. Worker ids only grow, from
+ * 1 on, as long as the monitor lives.
+ */
 struct monitor_reply {
 	uint32_t version;
 	uint32_t kind;
 	uint64_t worker_id;
 	int32_t error;
-	uint32_t stuck_workers; /* now */
+	uint32_t stuck_workers;		 /* that were given up and are not gone yet: */
+	uint64_t stuck[OPS_WORKERS_MAX]; /* so many ids */
 };
 
 /* ---- serve -> worker ----------------------------------------------------------- */

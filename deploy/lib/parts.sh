@@ -157,7 +157,7 @@ start_gpu_host() {
 		mkdir -p "$STATE/gpu-host"
 		record "mount $STATE/gpu-host"
 		service_start simhost "$BIN/hypeman-simhost" --mount "$STATE/gpu-host" --spec "$SIMULATE" \
-			--boards "$DATA/boards"
+			--boards "$DATA/boards" --uevent-socket "$STATE/run/gpu-agent/uevents"
 		service_wait simhost 20 grep -qx ready "$STATE/logs/simhost.log"
 		SYSFS_ROOT=$STATE/gpu-host/sys
 		DEV_ROOT=$STATE/gpu-host/dev
@@ -165,7 +165,10 @@ start_gpu_host() {
 }
 
 start_gpu_agent() {
-	service_start gpu-agent "$BIN/gpu-agent" \
+	local uevents=()
+
+	[[ $SIMULATE == none ]] || uevents=(--uevent-socket "$STATE/run/gpu-agent/uevents")
+	service_start gpu-agent "$BIN/gpu-agent" "${uevents[@]}" \
 		--socket "$STATE/run/gpu-agent/sock" \
 		--state-dir "$STATE/gpu-agent" --journal-dir "$STATE/gpu-agent-journal" \
 		--sysfs-root "$SYSFS_ROOT" --dev-root "$DEV_ROOT" \

@@ -63,7 +63,6 @@ static bool reply_send(struct monitor *monitor, struct monitor_reply *reply, int
 	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
 
 	reply->version = OPS_VERSION;
-	reply->stuck_workers = (uint32_t)workers_stuck(&monitor->workers);
 	if (fd >= 0) {
 		message.msg_control = &control;
 		message.msg_controllen = sizeof(control);

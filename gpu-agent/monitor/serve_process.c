@@ -15,7 +15,7 @@
 #include "gpu-agent/ops.h"
 #include "privilege.h"
 
-#define FIXED_FLAGS 11
+#define FIXED_FLAGS 12
 
 /* One allocated "--name=value" each, then NULL. */
 struct flags {
@@ -77,6 +77,7 @@ static int make_flags(const struct settings *settings, struct flags *flags)
 	r = r ? r : add(flags, "dev-root", settings->dev_root);
 	r = r ? r : add(flags, "rescan-seconds", seconds);
 	r = r ? r : add(flags, "seccomp", settings->seccomp ? "yes" : "no");
+	r = r ? r : add_given(flags, "uevent-socket", settings->uevent_socket);
 	r = r ? r : add_given(flags, "tls-listen", settings->tls_listen);
 	r = r ? r : add_given(flags, "tls-cert", settings->tls_cert);
 	r = r ? r : add_given(flags, "tls-key", settings->tls_key);

@@ -58,6 +58,9 @@ static void fill_table(struct settings *s)
 		  "filter the system calls of gpu-agent-serve; no: for a kernel that cannot" },
 		{ "check", CONFIG_BOOL, &s->check, "no", 0, 0,
 		  "look whether this host is ready, say what to do, and end" },
+		{ "uevent-socket", CONFIG_PATH, &s->uevent_socket, NULL, 0, 0,
+		  "datagram socket that gpu-agent-serve makes, for events in the form of kernel "
+		  "uevents" },
 		{ "rescan-seconds", CONFIG_UINT, &s->rescan_seconds, "30", 1, 3600,
 		  "time between scans of the host when nothing happens" },
 	};

@@ -13,7 +13,7 @@
 #include "common/err.h"
 #include "policy.h"
 
-#define SETTINGS_COUNT 23
+#define SETTINGS_COUNT 24
 
 struct settings {
 	/* Texts are borrowed from the config, except what says owned. */
@@ -24,6 +24,7 @@ struct settings {
 	const char *dev_root;
 	const char *serve_user;
 	const char *serve_program;
+	const char *uevent_socket; /* serve's */
 	struct config_list peers;
 	const char *tls_listen, *tls_cert, *tls_key, *tls_ca, *tls_crl; /* serve's */
 	struct config_list tls_peers;

@@ -22,13 +22,11 @@ size_t workers_count(const struct workers *workers)
 	return count;
 }
 
-size_t workers_stuck(const struct workers *workers)
+static void list_stuck(const struct workers *workers, struct monitor_reply *reply)
 {
-	size_t count = 0;
-
 	for (size_t i = 0; i < OPS_WORKERS_MAX; i++)
-		count += workers->slots[i].pid != 0 && workers->slots[i].given_up;
-	return count;
+		if (workers->slots[i].pid != 0 && workers->slots[i].given_up)
+			reply->stuck[reply->stuck_workers++] = workers->slots[i].id;
 }
 
 static struct worker_slot *find_pid(struct workers *workers, pid_t pid)
@@ -66,7 +64,8 @@ int workers_start(struct workers *workers, const struct settings *settings,
 	struct worker_slot *slot = find_pid(workers, 0);
 	int fd;
 
-	if (workers_stuck(workers) >= OPS_STUCK_MAX) {
+	list_stuck(workers, reply);
+	if (reply->stuck_workers >= OPS_STUCK_MAX) {
 		reply->kind = MONITOR_TOO_MANY_STUCK;
 		return -1;
 	}

@@ -28,7 +28,8 @@ struct workers {
 	bool unsettled; /* a worker was killed since it was started */
 };
 
-/* Forks a worker. Fills reply; the descriptor for serve (the caller closes it), or -1. */
+/* Forks a worker. Fills reply, which is zeroed; the descriptor for serve (the caller closes it), or
+ * -1. */
 int workers_start(struct workers *workers, const struct settings *settings,
 		  struct monitor_reply *reply);
 
@@ -42,6 +43,5 @@ void workers_reap(struct workers *workers, const struct settings *settings, pid_
 /* Nothing that was begun can change the host or the journal any more. */
 bool workers_are_idle(const struct workers *workers);
 size_t workers_count(const struct workers *workers);
-size_t workers_stuck(const struct workers *workers);
 
 #endif

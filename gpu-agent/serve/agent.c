@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "cordon.h"
 #include "passthrough.h"
+#include "quarantine.h"
 
 #define BOOT_ID_FILE	"/proc/sys/kernel/random/boot_id"
 #define SLOW_MS		1000 /* an operation that takes longer makes its GPU the last choice */
@@ -34,13 +35,17 @@ static int load(struct agent *agent, struct err *err)
 	    records_last_sequence(agent->records, &agent->last_sequence, err) ||
 	    records_load(agent->records, &allocations, &count, err) ||
 	    registry_load_cordons(agent->records, &agent->cordons, &agent->cordon_count, err) ||
-	    registry_load_devices(agent->records, &agent->devices, &agent->device_count, err))
+	    registry_load_devices(agent->records, &agent->devices, &agent->device_count, err) ||
+	    quarantine_load(agent, err))
 		return -1;
 	for (size_t i = 0; i < count; i++) {
 		struct lease *lease = lease_add_locked(agent, &allocations[i]);
 
 		if (!lease)
 			return err_sys(err, ENOMEM, "cannot load the allocations");
+		/* Any worker of an earlier serve, until the first scan tells which these are. */
+		lease->first_worker = 1;
+		lease->last_worker = UINT64_MAX;
 		lease_end_locked(agent, lease);
 	}
 	return 0;
@@ -143,8 +148,7 @@ static size_t fill_troubled(const struct agent *agent, struct capacity_scope *sc
 			continue;
 		troubled->slot = failures->slot;
 		troubled->shunned = failures->count >= AGENT_FAILURES_MAX;
-		snprintf(troubled->reason, sizeof(troubled->reason),
-			 "the driver refused %u creates in a row", failures->count);
+		snprintf(troubled->reason, sizeof(troubled->reason), "%s", failures->entry.reason);
 		count++;
 	}
 	for (size_t i = 0; i < agent->cordon_count; i++) {
@@ -322,6 +326,21 @@ void lease_end_locked(struct agent *agent, struct lease *lease)
 	pthread_cond_broadcast(&agent->changed);
 }
 
+void lease_note_worker_locked(struct lease *lease, uint64_t worker_id)
+{
+	if (lease->first_worker == 0)
+		lease->first_worker = worker_id;
+	lease->last_worker = worker_id;
+}
+
+bool lease_is_quiet_locked(const struct agent *agent, const struct lease *lease)
+{
+	for (size_t i = 0; i < agent->stuck_count; i++)
+		if (agent->stuck[i] >= lease->first_worker && agent->stuck[i] <= lease->last_worker)
+			return false;
+	return true;
+}
+
 /* ---- Changes ---------------------------------------------------------------------- */
 
 static void keep_change(struct agent *agent, bool created, const struct op_mdev *vgpu)
@@ -350,41 +369,6 @@ void agent_record_change_locked(struct agent *agent, bool created, const struct 
 		log_error("out of memory: vGPU %s is shown after the next scan", vgpu->uuid);
 	agent_touch_locked(agent);
 	(void)agent_request_scan_locked(agent, RESCAN_DELAY_MS);
-}
-
-static struct slot_failures *find_failures(struct agent *agent, struct pci_addr slot)
-{
-	for (size_t i = 0; i < agent->failure_count; i++)
-		if (pci_addr_compare(agent->failures[i].slot, slot) == 0)
-			return &agent->failures[i];
-	return NULL;
-}
-
-static struct slot_failures *add_failures(struct agent *agent, struct pci_addr slot)
-{
-	struct slot_failures *failures =
-		realloc(agent->failures, (agent->failure_count + 1) * sizeof(*failures));
-	if (!failures)
-		return NULL;
-	agent->failures = failures;
-	failures[agent->failure_count] = (struct slot_failures){ .slot = slot };
-	return &failures[agent->failure_count++];
-}
-
-void agent_judge_slot_locked(struct agent *agent, struct pci_addr slot, bool failed)
-{
-	struct slot_failures *failures = find_failures(agent, slot);
-
-	if (!failures && failed)
-		failures = add_failures(agent, slot);
-	if (!failures)
-		return;
-	failures->count = failed ? failures->count + 1 : 0;
-	failures->since_ms = clock_realtime_ms();
-	if (failures->count == AGENT_FAILURES_MAX)
-		log_warning("%s: %u creates failed in a row, not using it until it is uncordoned",
-			    PCI_STR(slot), failures->count);
-	agent_touch_locked(agent);
 }
 
 uint64_t agent_request_scan_locked(struct agent *agent, int delay_ms)

@@ -51,9 +51,10 @@ struct lease {
 	struct allocation allocation; /* changed only by the thread that made it busy */
 	bool busy;
 	int64_t busy_since_ms;
-	bool unsettled;			 /* an operation's outcome is not known */
-	uint64_t judged_from;		 /* the first scan that can tell what became of it */
-	char complaint[ERR_MESSAGE_MAX]; /* last logged reason why it cannot be released */
+	bool unsettled;			    /* an operation's outcome is not known */
+	uint64_t first_worker, last_worker; /* one of these may be stuck with it; 0: none */
+	uint64_t judged_from;		    /* the first scan that can tell what became of it */
+	char complaint[ERR_MESSAGE_MAX];    /* last logged reason why it cannot be released */
 };
 
 /* A device that we created or removed while a scan was running, which may have missed it. */
@@ -62,13 +63,13 @@ struct change {
 	struct op_mdev vgpu;
 };
 
-#define AGENT_FAILURES_MAX 3 /* in a row, and the slot is not used any more */
+#define AGENT_FAILURES_MAX 3 /* in a row, and the slot is in quarantine */
 
-/* A slot on which creates failed one after another. */
+/* A slot on which creates failed one after another: quarantine.h. */
 struct slot_failures {
 	struct pci_addr slot;
 	unsigned count;
-	int64_t since_ms; /* the last one, since 1970 */
+	struct cordon entry; /* why and since when, for the database */
 };
 
 /* Somebody who wants to know when the generation changes. */
@@ -89,6 +90,7 @@ struct agent {
 	int stop_fd;		/* readable once it is stopping */
 	struct op_record *seen; /* owned; the last scan, for the scanner's thread only */
 	size_t seen_count;
+	uint64_t first_worker; /* of this serve; 0: none yet; for the scanner's thread only */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* a lease became idle, a scan was published, or the end is near */
@@ -112,10 +114,11 @@ struct agent {
 	size_t device_count;
 	struct host_view *view; /* NULL: to be made for the next reader */
 	uint64_t generation;
-	struct watcher *watchers; /* borrowed */
-	uint64_t scans_started;	  /* number of the last scan that began */
-	uint64_t scans_published; /* number of the last one that became the inventory */
-	bool scan_was_quiet;	  /* no worker was stuck when it began */
+	struct watcher *watchers;	 /* borrowed */
+	uint64_t scans_started;		 /* number of the last scan that began */
+	uint64_t scans_published;	 /* number of the last one that became the inventory */
+	size_t stuck_count;		 /* when it began: */
+	uint64_t stuck[OPS_WORKERS_MAX]; /* ids of the workers that were stuck */
 	struct pci_addr suspects[OPS_GPUS_MAX]; /* suspects.h */
 	size_t suspect_count;
 	unsigned probes; /* threads that wait for one of them */
@@ -165,14 +168,16 @@ void lease_drop_locked(struct agent *agent, struct lease *take_lease);
 void lease_start_locked(struct lease *lease);
 void lease_end_locked(struct agent *agent, struct lease *lease);
 
+/* Its last operation has no known outcome: that worker may change its device at any time. */
+void lease_note_worker_locked(struct lease *lease, uint64_t worker_id);
+/* Whether none of its workers was stuck when the last scan began: what that saw is final. */
+bool lease_is_quiet_locked(const struct agent *agent, const struct lease *lease);
+
 /* Whether something happened to wake for, until the deadline. */
 bool agent_wait_locked(struct agent *agent, int64_t deadline_ms);
 
 /* Our own change, into the inventory and into what a running scan will publish. */
 void agent_record_change_locked(struct agent *agent, bool created, const struct op_mdev *vgpu);
-
-/* AGENT_FAILURES_MAX in a row, and the slot is not used until it is uncordoned, or a restart. */
-void agent_judge_slot_locked(struct agent *agent, struct pci_addr slot, bool failed);
 
 /* ---- Scans ------------------------------------------------------------------------ */
 

@@ -274,6 +274,8 @@ struct room capacity_on_gpu(const struct capacity *capacity, size_t gpu, size_t 
 		return no_room(LIMIT_BARRED);
 	if (capacity->inventory->gpus[gpu].suspect)
 		return no_room(LIMIT_SUSPECT);
+	if (capacity->inventory->gpus[gpu].framework == FRAMEWORK_UNKNOWN)
+		return no_room(LIMIT_UNKNOWN);
 	if (offers.listed == 0)
 		return no_room(LIMIT_NOT_OFFERED);
 	if (offers.shared)
@@ -337,7 +339,12 @@ static struct capacity_text text(const char *format, ...)
 	return text;
 }
 
-#define SUSPECT_TEXT "the kernel does not answer for it: this is what was last known"
+static const char *suspect_text(const struct inventory_gpu *gpu)
+{
+	if (gpu->framework == FRAMEWORK_UNKNOWN)
+		return "the kernel has not answered for it: what it offers is not known";
+	return "the kernel does not answer for it: this is what was last known";
+}
 
 static const char *plural(unsigned count)
 {
@@ -359,7 +366,7 @@ struct capacity_text capacity_limit_text(const struct capacity *capacity, size_t
 	case LIMIT_BARRED:
 		return barred_text(&capacity->inventory->gpus[gpu]);
 	case LIMIT_SUSPECT:
-		return text("%s", SUSPECT_TEXT);
+		return text("%s", suspect_text(&capacity->inventory->gpus[gpu]));
 	case LIMIT_NOT_OFFERED:
 		return text("has no profile %s", name);
 	case LIMIT_SIZE_LOCKED:
@@ -378,6 +385,9 @@ struct capacity_text capacity_limit_text(const struct capacity *capacity, size_t
 		return text("has %u free slot%s, but its driver offers %s on none of them",
 			    load->free_slots, plural(load->free_slots), name);
 	case LIMIT_UNKNOWN:
+		if (load->live == 0)
+			return text("its files could not be read: whether it has %s is not known",
+				    name);
 		return text("cannot tell whether %s fits beside its %u vGPU%s", name, load->live,
 			    plural(load->live));
 	case LIMIT_NONE:
@@ -422,7 +432,9 @@ struct capacity_text capacity_gpu_text(const struct capacity *capacity, size_t g
 	if (g->barred)
 		return barred_text(g);
 	if (g->suspect)
-		return text("%s", SUSPECT_TEXT);
+		return text("%s", suspect_text(g));
+	if (g->framework == FRAMEWORK_UNKNOWN)
+		return text("its files could not be read: what it offers is not known");
 	if (g->framework == FRAMEWORK_PASSTHROUGH)
 		return text("%s", "");
 	if (load->sizes_mixed)

@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "common/log.h"
+#include "quarantine.h"
 
 /* ---- Changes ------------------------------------------------------------------------ */
 
@@ -23,7 +24,7 @@ static int check_slot(struct agent *agent, struct pci_addr slot, bool or_cordone
 	int r = 0;
 
 	pthread_mutex_lock(&agent->lock);
-	if (or_cordoned && find_locked(agent, slot))
+	if (or_cordoned && (find_locked(agent, slot) || quarantine_has_locked(agent, slot)))
 		r = 0; /* its GPU may have gone */
 	else if (!agent->inventory)
 		r = err_set(err, ERR_INVENTORY_NOT_READY,
@@ -90,9 +91,7 @@ static void remove_locked(struct agent *agent, struct pci_addr slot)
 
 	if (known)
 		*known = agent->cordons[--agent->cordon_count];
-	for (size_t i = 0; i < agent->failure_count; i++)
-		if (pci_addr_compare(agent->failures[i].slot, slot) == 0)
-			agent->failures[i].count = 0;
+	quarantine_end_locked(agent, slot);
 	agent_touch_locked(agent);
 }
 
@@ -104,6 +103,7 @@ int uncordon_slot(struct agent *agent, struct pci_addr slot, struct err *err)
 		return -1;
 	pthread_mutex_lock(&agent->registry_lock);
 	r = registry_remove_cordon(agent->records, slot, err);
+	r = r ? r : registry_remove_quarantine(agent->records, slot, err);
 	if (r == 0) {
 		pthread_mutex_lock(&agent->lock);
 		remove_locked(agent, slot);
@@ -156,8 +156,6 @@ static void add_leases(const struct agent *agent, struct host_view *view)
 
 int cordon_describe_locked(const struct agent *agent, struct host_view *view)
 {
-	char reason[64];
-
 	view->conditions =
 		calloc(agent->cordon_count + agent->failure_count + agent->lease_count + 1,
 		       sizeof(*view->conditions));
@@ -169,11 +167,9 @@ int cordon_describe_locked(const struct agent *agent, struct host_view *view)
 	for (size_t i = 0; i < agent->failure_count; i++) {
 		const struct slot_failures *failures = &agent->failures[i];
 
-		if (failures->count < AGENT_FAILURES_MAX)
-			continue;
-		snprintf(reason, sizeof(reason), "the driver refused %u creates in a row",
-			 failures->count);
-		add(agent, view, failures->slot, SLOT_QUARANTINED, failures->since_ms, reason);
+		if (failures->count >= AGENT_FAILURES_MAX)
+			add(agent, view, failures->slot, SLOT_QUARANTINED, failures->entry.since_ms,
+			    failures->entry.reason);
 	}
 	add_leases(agent, view);
 	return 0;

@@ -6,13 +6,15 @@
 #include "common/log.h"
 #include "operation.h"
 #include "passthrough_allocate.h"
+#include "quarantine.h"
 #include "release.h"
 
-static void judge_slot(struct agent *agent, struct pci_addr slot, bool failed)
+/* A whole GPU is no slot. */
+static void blame_slot(struct agent *agent, const struct allocation *allocation,
+		       const struct outcome *outcome)
 {
-	pthread_mutex_lock(&agent->lock);
-	agent_judge_slot_locked(agent, slot, failed);
-	pthread_mutex_unlock(&agent->lock);
+	if (allocation->kind != ALLOCATION_DEVICE)
+		quarantine_judge(agent, allocation->slot, outcome->result.message);
 }
 
 /* The kernel may still make the device: the slot stays taken until a scan tells. */
@@ -23,6 +25,7 @@ static enum create_step leave_unsettled(struct agent *agent, struct lease *lease
 		"creating a %s on %s: %s; the slot is set aside until a scan tells what became of vGPU %s",
 		lease->allocation.profile, PCI_STR(lease->allocation.slot), outcome->result.message,
 		lease->allocation.id);
+	blame_slot(agent, &lease->allocation, outcome);
 	pthread_mutex_lock(&agent->lock);
 	lease->unsettled = true;
 	lease_end_locked(agent, lease);
@@ -56,7 +59,7 @@ static enum create_step forget_create(struct agent *agent, struct lease *lease,
 			lease->allocation.profile, PCI_STR(slot), message);
 	release_forget(agent, lease);
 	if (refused)
-		judge_slot(agent, slot, true);
+		quarantine_judge(agent, slot, message);
 	if (refused ||
 	    (outcome->kind == OUTCOME_ANSWERED && (status == OP_NOT_FOUND || status == OP_EXISTS)))
 		return CREATE_RETRY;
@@ -110,8 +113,8 @@ static void keep_created(struct agent *agent, struct lease *lease, uint32_t grou
 	lease->allocation.iommu_group = group;
 	vgpu = operation_vgpu(&lease->allocation);
 	agent_record_change_locked(agent, true, &vgpu);
-	agent_judge_slot_locked(agent, lease->allocation.slot, false);
 	pthread_mutex_unlock(&agent->lock);
+	quarantine_judge(agent, vgpu.parent, NULL);
 }
 
 static enum create_step undo_create(struct agent *agent, struct lease *take_lease)
@@ -136,6 +139,7 @@ static enum create_step create_device(struct agent *agent, struct lease *lease, 
 		err_set(err, ERR_INTERNAL, "cannot create a %s on %s: %s",
 			lease->allocation.profile, PCI_STR(lease->allocation.slot),
 			outcome.result.message);
+		blame_slot(agent, &lease->allocation, &outcome);
 		return undo_create(agent, lease);
 	}
 	if (outcome.kind != OUTCOME_ANSWERED || outcome.result.status != OP_OK)

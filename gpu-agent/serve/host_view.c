@@ -92,7 +92,7 @@ static enum host_mode mode_of(const struct host_view *view)
 	enum host_mode mode = HOST_MODE_NONE;
 
 	for (size_t i = 0; i < view->gpu_count; i++) {
-		if (view->gpus[i].barred)
+		if (view->gpus[i].barred || view->gpus[i].framework == FRAMEWORK_UNKNOWN)
 			continue;
 		if (view->gpus[i].framework != FRAMEWORK_PASSTHROUGH)
 			return HOST_MODE_VGPU;

@@ -106,6 +106,8 @@ static void devices_to_wire(struct host_view *view, struct wire_host *wire)
 static Hypeman__Gpu__V1__PhysicalGpu__Framework framework_to_wire(enum framework framework)
 {
 	switch (framework) {
+	case FRAMEWORK_UNKNOWN:
+		break;
 	case FRAMEWORK_MDEV:
 		return HYPEMAN__GPU__V1__PHYSICAL_GPU__FRAMEWORK__FRAMEWORK_MDEV;
 	case FRAMEWORK_VENDOR_VFIO:

@@ -29,6 +29,7 @@
 #define INVENTORY_NONE SIZE_MAX
 
 enum framework {
+	FRAMEWORK_UNKNOWN, /* what says so could not be read: maybe no GPU that could be used */
 	FRAMEWORK_MDEV = 1,
 	FRAMEWORK_VENDOR_VFIO,
 	FRAMEWORK_PASSTHROUGH,

@@ -73,29 +73,35 @@ static struct gpu_signs read_signs(const struct op_record *records, size_t count
 	return signs;
 }
 
-/* 0: neither carries vGPUs nor may be passed through, as far as the scan could tell. */
-static enum framework find_framework(const struct op_pci *pci, const struct gpu_signs *signs)
+/* False: it neither carries vGPUs nor could be passed through. */
+static bool find_framework(const struct op_pci *pci, const struct gpu_signs *signs,
+			   enum framework *ret)
 {
 	uint32_t class_code = pci->class_code >> 8;
+	bool is_gpu = class_code == CLASS_VGA || class_code == CLASS_3D;
 
+	*ret = FRAMEWORK_PASSTHROUGH;
 	if (signs->mdev)
-		return FRAMEWORK_MDEV;
-	if (signs->vendor_vfio)
-		return FRAMEWORK_VENDOR_VFIO;
-	if ((class_code != CLASS_VGA && class_code != CLASS_3D) || pci->is_boot_display ||
-	    signs->incomplete || pci->sriov_enabled != 0)
-		return 0;
-	return FRAMEWORK_PASSTHROUGH;
+		*ret = FRAMEWORK_MDEV;
+	else if (signs->vendor_vfio)
+		*ret = FRAMEWORK_VENDOR_VFIO;
+	else if (pci->is_boot_display || (!is_gpu && pci->class_code != OPS_UNKNOWN_CLASS))
+		return false;
+	else if (signs->incomplete)
+		*ret = FRAMEWORK_UNKNOWN;
+	else
+		return is_gpu && pci->sriov_enabled == 0;
+	return true;
 }
 
 static int add_gpu(struct inventory *inventory, const struct op_pci *pci,
 		   const struct op_record *records, size_t count)
 {
 	struct gpu_signs signs = read_signs(records, count, pci->address);
-	enum framework framework = find_framework(pci, &signs);
+	enum framework framework;
 	struct inventory_gpu *gpu;
 
-	if (!framework)
+	if (!find_framework(pci, &signs, &framework))
 		return 0;
 	gpu = APPEND(inventory->gpus, inventory->gpu_count);
 	if (!gpu)

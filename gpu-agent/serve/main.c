@@ -21,6 +21,7 @@
 #include "sandbox.h"
 #include "scanner.h"
 #include "service.h"
+#include "uevents.h"
 
 #define WRITES_MAX    16 /* of the monitor's workers; leaves room for scans and stuck ones */
 #define LONG_CALLS    128
@@ -28,7 +29,7 @@
 #define SOCKET_MODE   0666  /* who may call is decided by SO_PEERCRED */
 
 struct settings {
-	const char *socket, *state_dir, *sysfs_root, *dev_root;
+	const char *socket, *state_dir, *sysfs_root, *dev_root, *uevent_socket;
 	struct config_list peers, vendors, tls_peers;
 	struct rpc_tls_options tls; /* no address: no TCP */
 	uint64_t rescan_seconds;
@@ -36,7 +37,8 @@ struct settings {
 };
 
 struct threads {
-	pthread_t scanner, recovery, herald;
+	pthread_t items[4];
+	size_t count;
 };
 
 SCOPED_DEFINE(struct rpc_server *, rpc_server_free);
@@ -65,12 +67,16 @@ static int read_vendors(const struct config_list *vendors, struct agent_options 
 	return 0;
 }
 
+/* Not the tree of the kernel that we run on. */
+static bool is_simulated(const struct settings *settings)
+{
+	return strcmp(settings->sysfs_root, "/sys") != 0;
+}
+
 static int read_options(const struct settings *settings, struct agent_options *options,
 			struct err *err)
 {
-	bool simulated = strcmp(settings->sysfs_root, "/sys") != 0;
-
-	if (simulated && strcmp(settings->dev_root, "/dev") == 0)
+	if (is_simulated(settings) && strcmp(settings->dev_root, "/dev") == 0)
 		return err_field(err, "dev-root",
 				 "sysfs-root is %s, so dev-root must not be the real /dev",
 				 settings->sysfs_root);
@@ -153,34 +159,36 @@ static void *herald_thread(void *argument)
 	return NULL;
 }
 
-static int start_threads(struct threads *threads, struct herald *herald, struct err *err)
+/* 0 or an errno. */
+static int start_thread(struct threads *threads, void *(*run)(void *), void *argument)
 {
-	int r = pthread_create(&threads->scanner, NULL, scanner_thread, herald->agent);
+	int r = pthread_create(&threads->items[threads->count], NULL, run, argument);
 
-	if (r)
-		return err_sys(err, r, "cannot start a thread");
-	r = pthread_create(&threads->recovery, NULL, recovery_thread, herald->agent);
-	if (r)
-		goto stop_scanner;
-	r = pthread_create(&threads->herald, NULL, herald_thread, herald);
-	if (r)
-		goto stop_recovery;
-	return 0;
-
-stop_recovery:
-	agent_stop(herald->agent);
-	pthread_join(threads->recovery, NULL);
-stop_scanner:
-	agent_stop(herald->agent);
-	pthread_join(threads->scanner, NULL);
-	return err_sys(err, r, "cannot start a thread");
+	threads->count += r == 0;
+	return r;
 }
 
-static void join_threads(struct threads *threads)
+static void end_threads(struct threads *threads, struct agent *agent)
 {
-	pthread_join(threads->scanner, NULL);
-	pthread_join(threads->recovery, NULL);
-	pthread_join(threads->herald, NULL);
+	agent_stop(agent);
+	while (threads->count)
+		pthread_join(threads->items[--threads->count], NULL);
+}
+
+/* *watch and *herald outlive the threads. */
+static int start_threads(struct threads *threads, struct uevents_watch *watch,
+			 struct herald *herald, struct err *err)
+{
+	int r = start_thread(threads, uevents_thread, watch);
+
+	r = r ? r : start_thread(threads, scanner_thread, herald->agent);
+	r = r ? r : start_thread(threads, recovery_thread, herald->agent);
+	r = r ? r : start_thread(threads, herald_thread, herald);
+	if (r) {
+		end_threads(threads, herald->agent);
+		return err_sys(err, r, "cannot start a thread");
+	}
+	return 0;
 }
 
 /* ---- Running -------------------------------------------------------------------------- */
@@ -233,23 +241,23 @@ static struct rpc_server *make_server(const struct settings *settings, struct gp
 }
 
 static int serve(const struct settings *settings, const sigset_t *signals, struct agent *agent,
-		 struct err *err)
+		 struct uevents *uevents, struct err *err)
 {
 	struct gpu_service service = {
 		.agent = agent,
-		.roots = { settings->sysfs_root, settings->dev_root,
-			   strcmp(settings->sysfs_root, "/sys") != 0 },
+		.roots = { settings->sysfs_root, settings->dev_root, is_simulated(settings) },
 	};
 	scoped(rpc_server_free) struct rpc_server *server = make_server(settings, &service, err);
 	struct herald herald = { agent, server };
-	struct threads threads;
+	struct uevents_watch watch = { uevents, agent };
+	struct threads threads = { 0 };
 	int r;
 
 	if (!server)
 		return -1;
 	rpc_server_set_health(server, "", false);
 	rpc_server_set_health(server, GPU_SERVICE_NAME, false);
-	if (start_threads(&threads, &herald, err))
+	if (start_threads(&threads, &watch, &herald, err))
 		return -1;
 	r = rpc_server_start(server, err);
 	if (r == 0) {
@@ -259,8 +267,7 @@ static int serve(const struct settings *settings, const sigset_t *signals, struc
 		r = wait_for_end(signals, err);
 		rpc_server_stop(server, r ? 0 : STOP_GRACE_MS);
 	}
-	agent_stop(agent);
-	join_threads(&threads);
+	end_threads(&threads, agent);
 	return r;
 }
 
@@ -276,9 +283,15 @@ static int fence_in(const struct settings *settings, struct err *err)
 static int run(const struct settings *settings, const struct agent_options *options,
 	       const sigset_t *signals, struct err *err)
 {
+	const struct uevents_options uevents_options = {
+		.kernel = !is_simulated(settings),
+		.socket = settings->uevent_socket,
+		.subsystems = uevents_subsystems,
+	};
 	scoped(records_close) struct records *records = NULL;
 	scoped(monitor_client_free) struct monitor_client *monitor = NULL;
 	scoped(agent_free) struct agent *agent = NULL;
+	scoped(uevents_close) struct uevents *uevents = NULL;
 	struct stat status;
 
 	if (fstat(OPS_SERVE_FD, &status) < 0 || !S_ISSOCK(status.st_mode))
@@ -290,9 +303,10 @@ static int run(const struct settings *settings, const struct agent_options *opti
 	monitor = monitor_client_new(OPS_SERVE_FD, WRITES_MAX);
 	if (!monitor)
 		return err_sys(err, ENOMEM, "cannot talk to the monitor");
-	if (agent_new(options, records, monitor, &agent, err))
+	if (agent_new(options, records, monitor, &agent, err) ||
+	    uevents_open(&uevents_options, &uevents, err))
 		return -1;
-	return serve(settings, signals, agent, err);
+	return serve(settings, signals, agent, uevents, err);
 }
 
 static int parse(int argc, char **argv, struct config *config, const struct settings *settings,
@@ -339,6 +353,8 @@ int main(int argc, char **argv)
 		  "who may call by TCP: NAME:SUBJECT-ALT-NAME:ROLE[+ROLE...]" },
 		{ "device-vendor", CONFIG_LIST, &settings.vendors, "10de", 0, 0,
 		  "PCI vendor whose devices may be touched, in hex" },
+		{ "uevent-socket", CONFIG_PATH, &settings.uevent_socket, NULL, 0, 0,
+		  "datagram socket to make, which takes events in the form of kernel uevents" },
 		{ "rescan-seconds", CONFIG_UINT, &settings.rescan_seconds, "30", 1, 86400,
 		  "time between scans when nothing happens" },
 		{ "seccomp", CONFIG_BOOL, &settings.seccomp, "yes", 0, 0,

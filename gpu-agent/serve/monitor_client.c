@@ -138,7 +138,7 @@ static int receive_reply(int fd, struct monitor_reply *reply, int *ret_fd)
 	if (size == 0)
 		return -ECONNRESET;
 	if (size != sizeof(*reply) || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
-	    reply->version != OPS_VERSION)
+	    reply->version != OPS_VERSION || reply->stuck_workers > OPS_WORKERS_MAX)
 		return -EPROTO;
 	return 0;
 }
@@ -173,9 +173,12 @@ static int start_worker(struct monitor_client *client, struct monitor_reply *rep
 		    strerror(-r));
 		return -1;
 	}
-	outcome->stuck_workers = reply->stuck_workers;
-	if (reply->kind == MONITOR_WORKER_STARTED && fd >= 0)
+	outcome->stuck_count = reply->stuck_workers;
+	memcpy(outcome->stuck, reply->stuck, sizeof(outcome->stuck));
+	if (reply->kind == MONITOR_WORKER_STARTED && fd >= 0) {
+		outcome->worker_id = reply->worker_id;
 		return TAKE_FD(fd);
+	}
 	if (reply->kind == MONITOR_TOO_MANY_STUCK)
 		end(outcome, OUTCOME_NOT_STARTED,
 		    "%u workers are stuck in the kernel, no more are started",

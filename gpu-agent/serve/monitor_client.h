@@ -35,8 +35,10 @@ struct outcome {
 	struct op_result result;
 	struct op_record *records; /* owned */
 	size_t record_count;
-	uint32_t stuck_workers; /* when the worker started */
-	bool timed_out;		/* OUTCOME_UNKNOWN: the worker runs still, and was given up */
+	bool timed_out;	    /* OUTCOME_UNKNOWN: the worker runs still, and was given up */
+	uint64_t worker_id; /* 0: none was started */
+	size_t stuck_count; /* when the worker started: */
+	uint64_t stuck[OPS_WORKERS_MAX]; /* workers that were given up and were not gone then */
 };
 
 /* Never fails otherwise than by the outcome, which the caller ends with outcome_done(). */

@@ -8,6 +8,17 @@
 
 #define TIMEOUT_MIN_MS 1000 /* less, and a healthy worker would be given up */
 
+static void note_worker(struct agent *agent, const char *id, uint64_t worker_id)
+{
+	struct lease *lease;
+
+	pthread_mutex_lock(&agent->lock);
+	lease = lease_find_locked(agent, id);
+	if (lease)
+		lease_note_worker_locked(lease, worker_id);
+	pthread_mutex_unlock(&agent->lock);
+}
+
 void operation_run(struct agent *agent, enum op_kind kind, const struct allocation *allocation,
 		   int64_t deadline_ms, struct outcome *ret)
 {
@@ -29,6 +40,8 @@ void operation_run(struct agent *agent, enum op_kind kind, const struct allocati
 	else if (allocation->kind == ALLOCATION_MDEV)
 		memcpy(request.type, allocation->type, sizeof(request.type));
 	monitor_client_run(agent->monitor, &request, (int)timeout_ms, ret);
+	if (ret->kind == OUTCOME_UNKNOWN)
+		note_worker(agent, allocation->id, ret->worker_id);
 }
 
 enum op_kind operation_to_create(const struct allocation *allocation)

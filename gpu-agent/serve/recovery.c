@@ -111,7 +111,7 @@ static enum recovery_action decide_device(const struct agent *agent, const struc
 	if (allocation->state == ALLOCATION_READY && binding && !binding->is_bound)
 		return RECOVERY_RELEASE; /* somebody took a function of it away, or a reboot did */
 	return recovery_decide(allocation->state, binding ? PRESENCE_PRESENT : PRESENCE_ABSENT,
-			       agent->scan_was_quiet);
+			       lease_is_quiet_locked(agent, lease));
 }
 
 static enum recovery_action decide(const struct agent *agent, const struct lease *lease)
@@ -123,7 +123,7 @@ static enum recovery_action decide(const struct agent *agent, const struct lease
 	return recovery_decide(
 		allocation->state,
 		inventory_presence(agent->inventory, allocation->id, allocation->slot),
-		agent->scan_was_quiet);
+		lease_is_quiet_locked(agent, lease));
 }
 
 /* The next lease to act on, made busy; NULL: none is left. */
@@ -140,7 +140,8 @@ static struct lease *take_next_locked(struct agent *agent, uint64_t *after,
 		*after = lease->allocation.sequence;
 		*ret_action = decide(agent, lease);
 		/* Another worker would only join the one that is stuck in the same removal. */
-		if (*ret_action == RECOVERY_RELEASE && lease->unsettled && !agent->scan_was_quiet)
+		if (*ret_action == RECOVERY_RELEASE && lease->unsettled &&
+		    !lease_is_quiet_locked(agent, lease))
 			continue;
 		if (*ret_action == RECOVERY_KEEP)
 			continue;

@@ -5,7 +5,8 @@
  *   record      device    so
  *   CREATING    there     removed, and the record forgotten: nobody was ever told of it, and
  *                         a caller who asks again with the same request_id gets a new one
- *   CREATING    missing   forgotten, once no worker is stuck that may still create it
+ *   CREATING    missing   forgotten, once no worker is stuck that may still create it; one that
+ *                         an earlier serve left may be stuck with any allocation of its time
  *   READY       there     as it should be
  *   READY       missing   closed: a reboot, or somebody's hand, removed it
  *   RELEASING   there     removed and closed
@@ -33,7 +34,7 @@ enum recovery_action {
 	RECOVERY_CLOSE, /* the record alone */
 };
 
-/* Pure. quiet: no worker was stuck when the scan began. */
+/* Pure. quiet: lease_is_quiet_locked(). */
 enum recovery_action recovery_decide(enum allocation_state state, enum presence device, bool quiet);
 
 /* Judges everything that the last published scan can judge. */

@@ -5,11 +5,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "records_db.h"
 
 /* clang-format off */
 static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS cordon ("
+	" slot TEXT PRIMARY KEY,"
+	" reason TEXT NOT NULL,"
+	" since_ms INTEGER NOT NULL"
+	") STRICT;"
+	"CREATE TABLE IF NOT EXISTS quarantine ("
 	" slot TEXT PRIMARY KEY,"
 	" reason TEXT NOT NULL,"
 	" since_ms INTEGER NOT NULL"
@@ -72,10 +78,11 @@ static void bind_int(sqlite3_stmt *stmt, int column, int64_t value)
 		sqlite3_bind_int64(stmt, column, value);
 }
 
-int registry_put_cordon(struct records *records, const struct cordon *cordon, struct err *err)
+static int put_slot(struct records *records, const char *sql, const struct cordon *cordon,
+		    struct err *err)
 {
 	sqlite3 *db = records_db_lock(records);
-	sqlite3_stmt *stmt = prepare(db, "INSERT OR REPLACE INTO cordon VALUES (?1, ?2, ?3)");
+	sqlite3_stmt *stmt = prepare(db, sql);
 	int r;
 
 	bind_text(stmt, 1, PCI_STR(cordon->slot));
@@ -86,16 +93,38 @@ int registry_put_cordon(struct records *records, const struct cordon *cordon, st
 	return r;
 }
 
-int registry_remove_cordon(struct records *records, struct pci_addr slot, struct err *err)
+static int remove_slot(struct records *records, const char *sql, struct pci_addr slot,
+		       struct err *err)
 {
 	sqlite3 *db = records_db_lock(records);
-	sqlite3_stmt *stmt = prepare(db, "DELETE FROM cordon WHERE slot = ?1");
+	sqlite3_stmt *stmt = prepare(db, sql);
 	int r;
 
 	bind_text(stmt, 1, PCI_STR(slot));
 	r = finish(db, stmt, err);
 	records_db_unlock(records);
 	return r;
+}
+
+int registry_put_cordon(struct records *records, const struct cordon *cordon, struct err *err)
+{
+	return put_slot(records, "INSERT OR REPLACE INTO cordon VALUES (?1, ?2, ?3)", cordon, err);
+}
+
+int registry_put_quarantine(struct records *records, const struct cordon *cordon, struct err *err)
+{
+	return put_slot(records, "INSERT OR REPLACE INTO quarantine VALUES (?1, ?2, ?3)", cordon,
+			err);
+}
+
+int registry_remove_cordon(struct records *records, struct pci_addr slot, struct err *err)
+{
+	return remove_slot(records, "DELETE FROM cordon WHERE slot = ?1", slot, err);
+}
+
+int registry_remove_quarantine(struct records *records, struct pci_addr slot, struct err *err)
+{
+	return remove_slot(records, "DELETE FROM quarantine WHERE slot = ?1", slot, err);
 }
 
 int registry_add_device(struct records *records, const struct device *device, struct err *err)
@@ -203,10 +232,11 @@ static int load_rows(sqlite3 *db, sqlite3_stmt *stmt, const struct table *table,
 			return err_sys(err, ENOMEM, "cannot load the %ss", table->name);
 		*rows = grown;
 		memset(grown + *count * table->size, 0, table->size);
-		if (!table->read(stmt, grown + *count * table->size))
-			return err_set(err, ERR_INTERNAL,
-				       "the database has a %s that we did not write", table->name);
-		++*count;
+		if (table->read(stmt, grown + *count * table->size))
+			++*count;
+		else
+			log_warning("the database has a %s that we did not write, ignoring it",
+				    table->name);
 	}
 	return r == SQLITE_DONE ? 0 : db_err(db, err, "read");
 }
@@ -234,6 +264,21 @@ int registry_load_cordons(struct records *records, struct cordon **ret, size_t *
 {
 	static const struct table table = {
 		"SELECT slot, reason, since_ms FROM cordon ORDER BY slot", "cordon",
+		sizeof(struct cordon), read_cordon
+	};
+	void *rows = NULL;
+
+	if (load_table(records, &table, &rows, ret_count, err))
+		return -1;
+	*ret = rows;
+	return 0;
+}
+
+int registry_load_quarantines(struct records *records, struct cordon **ret, size_t *ret_count,
+			      struct err *err)
+{
+	static const struct table table = {
+		"SELECT slot, reason, since_ms FROM quarantine ORDER BY slot", "quarantine",
 		sizeof(struct cordon), read_cordon
 	};
 	void *rows = NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The part of the database that people write: slots set aside by hand, and PCI functions
- * registered by name. Both survive restarts. Same file and promises as records.h; a change
- * is rare, so its statement is prepared for it.
+ * The part of the database that people write: slots set aside by hand, or because creates failed
+ * there, and PCI functions registered by name. All survive restarts. Same file and promises as
+ * records.h; a change is rare, so its statement is prepared for it.
  */
 
 #ifndef GPU_AGENT_SERVE_REGISTRY_H
@@ -37,15 +37,19 @@ struct device {
 	bool leaving;		/* not in the database: it is just being unregistered */
 };
 
-/* By address, and by time. The caller frees *ret. */
+/* By address, and by time. The caller frees *ret. Rows that make no sense are left out. */
 int registry_load_cordons(struct records *records, struct cordon **ret, size_t *ret_count,
 			  struct err *err);
+int registry_load_quarantines(struct records *records, struct cordon **ret, size_t *ret_count,
+			      struct err *err);
 int registry_load_devices(struct records *records, struct device **ret, size_t *ret_count,
 			  struct err *err);
 
 /* Replaces the one of that slot. */
 int registry_put_cordon(struct records *records, const struct cordon *cordon, struct err *err);
+int registry_put_quarantine(struct records *records, const struct cordon *cordon, struct err *err);
 int registry_remove_cordon(struct records *records, struct pci_addr slot, struct err *err);
+int registry_remove_quarantine(struct records *records, struct pci_addr slot, struct err *err);
 
 /* ABORTED when its name or address is there already: the caller has looked before. */
 int registry_add_device(struct records *records, const struct device *device, struct err *err);

@@ -206,6 +206,21 @@ static void set_state(struct agent *agent, struct lease *lease, enum allocation_
 	pthread_mutex_unlock(&agent->lock);
 }
 
+/* Another worker would only be stuck too. When the GPU answers again, recovery goes on. */
+static bool gpu_hangs(struct agent *agent, const struct allocation *allocation, struct err *err)
+{
+	bool hangs;
+
+	pthread_mutex_lock(&agent->lock);
+	hangs = agent->inventory && inventory_is_suspect(agent->inventory, allocation->gpu);
+	pthread_mutex_unlock(&agent->lock);
+	if (hangs)
+		err_set(err, ERR_DEVICE_NOT_RESPONDING,
+			"cannot remove allocation %s now: the kernel does not answer for %s",
+			allocation->id, PCI_STR(allocation->gpu));
+	return hangs;
+}
+
 int release_close(struct agent *agent, struct lease *take_lease, int patience_ms, struct err *err)
 {
 	struct allocation allocation = take_lease->allocation;
@@ -218,6 +233,8 @@ int release_close(struct agent *agent, struct lease *take_lease, int patience_ms
 			log_warning("%s, releasing allocation %s nevertheless", err->message,
 				    allocation.id);
 	}
+	if (gpu_hangs(agent, &allocation, err))
+		return keep(agent, take_lease, ALLOCATION_RELEASING, REMOVAL_FAILED);
 	removal = remove_device(agent, &allocation, patience_ms, err);
 	if (removal == REMOVAL_IN_USE && was_ready) {
 		restore_ready(agent, &allocation);

@@ -9,12 +9,15 @@
 #include "passthrough_scan.h"
 #include "suspects.h"
 
-#define RETRY_MS 1000 /* after a failed scan */
+#define RETRY_MS	 1000 /* after a failed scan */
+#define SETTLE_RESCAN_MS 2000 /* while a write hangs */
 
 /* ---- Publishing ------------------------------------------------------------------- */
 
 static bool is_barred(const struct agent_options *options, const struct inventory_gpu *gpu)
 {
+	if (gpu->framework == FRAMEWORK_UNKNOWN && gpu->board.vendor == 0)
+		return false; /* whose it is could not be read either */
 	for (size_t i = 0; i < options->vendor_count; i++)
 		if (options->vendors[i] == gpu->board.vendor)
 			return false;
@@ -39,6 +42,25 @@ static void apply_changes_locked(struct agent *agent, struct inventory *inventor
 			inventory_mark_stale(inventory, agent->leases[i]->allocation.slot);
 }
 
+/*
+ * A worker that is gone stays gone. While an operation has no known outcome, scans find out soon
+ * when its worker is.
+ */
+static void settle_workers_locked(struct agent *agent)
+{
+	for (size_t i = 0; i < agent->lease_count; i++) {
+		struct lease *lease = agent->leases[i];
+
+		if (lease->last_worker == UINT64_MAX)
+			lease->last_worker = agent->first_worker - 1;
+		if (!lease->busy && lease->judged_from <= agent->scans_published &&
+		    lease_is_quiet_locked(agent, lease))
+			lease->first_worker = lease->last_worker = 0;
+		if (lease->unsettled)
+			(void)agent_request_scan_locked(agent, SETTLE_RESCAN_MS);
+	}
+}
+
 /* Returns whether the catalogue has changed. */
 static bool publish(struct agent *agent, struct inventory *take_inventory,
 		    const struct outcome *outcome)
@@ -54,7 +76,9 @@ static bool publish(struct agent *agent, struct inventory *take_inventory,
 	learned = inventory_teach(take_inventory, &agent->catalogue);
 	agent->scanning = false;
 	agent->scans_published = agent->scans_started;
-	agent->scan_was_quiet = outcome->stuck_workers == 0;
+	agent->stuck_count = outcome->stuck_count;
+	memcpy(agent->stuck, outcome->stuck, sizeof(agent->stuck));
+	settle_workers_locked(agent);
 	pthread_cond_broadcast(&agent->changed);
 	pthread_mutex_unlock(&agent->lock);
 	return learned > 0;
@@ -100,6 +124,8 @@ static void scan(struct agent *agent, struct op_request *request, struct outcome
 		suspects_leave_out(agent, request);
 		monitor_client_scan(agent->monitor, request, agent->options.scan_timeout_ms,
 				    agent->stop_fd, ret);
+		if (agent->first_worker == 0)
+			agent->first_worker = ret->worker_id;
 		if (!find_culprit(ret, &culprit) || !suspects_add(agent, culprit))
 			return;
 		outcome_done(ret);

@@ -178,9 +178,28 @@ static int append(struct outcome *outcome, const struct op_record *record)
 	return 0;
 }
 
+/* All that is known of one that never answered. It may be no GPU at all. */
+static int append_unknown(struct pci_addr gpu, struct outcome *outcome)
+{
+	struct op_record record;
+
+	memset(&record, 0, sizeof(record)); /* records are compared as bytes */
+	record.version = OPS_VERSION;
+	record.kind = OP_RECORD_PCI;
+	record.pci.address = gpu;
+	record.pci.incomplete = 1;
+	record.pci.class_code = OPS_UNKNOWN_CLASS;
+	record.pci.numa_node = OPS_UNKNOWN;
+	record.pci.sriov_total = record.pci.sriov_enabled = OPS_UNKNOWN;
+	record.pci.iommu_group = OPS_NO_GROUP;
+	record.pci.bind_refusal = OP_REASON_UNKNOWN;
+	return append(outcome, &record);
+}
+
 /* One GPU's records: those of its functions follow the function. */
 static int append_seen(const struct agent *agent, struct pci_addr gpu, struct outcome *outcome)
 {
+	size_t count = outcome->record_count;
 	struct pci_addr function = gpu;
 	bool known = false;
 
@@ -197,7 +216,7 @@ static int append_seen(const struct agent *agent, struct pci_addr gpu, struct ou
 		    append(outcome, record))
 			return -ENOMEM;
 	}
-	return 0;
+	return outcome->record_count > count ? 0 : append_unknown(gpu, outcome);
 }
 
 int suspects_complete(struct agent *agent, const struct op_request *request,

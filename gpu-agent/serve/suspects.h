@@ -6,7 +6,8 @@
  * on, and a worker of its own tries to read it, for as long as that takes: when it returns, the
  * GPU takes part again. Meanwhile it is shown as it was, offers nothing, and nothing is
  * concluded from its not being seen. So a GPU that hangs costs two workers, however long it
- * does: the one that found out, and the one that waits.
+ * does: the one that found out, and the one that waits. Of one that has hung since this serve
+ * began only the address is known, which its parent's folder tells; so it is listed with that.
  */
 
 #ifndef GPU_AGENT_SERVE_SUSPECTS_H

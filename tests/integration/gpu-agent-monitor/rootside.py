@@ -13,7 +13,7 @@ import tempfile
 import time
 import uuid
 
-VERSION = 2
+VERSION = 3
 START_WORKER, GIVE_UP_WORKER = 1, 2
 WORKER_STARTED, TOO_MANY_STUCK, TOO_MANY_WORKERS, FAILED = 1, 2, 3, 4
 (SCAN, CREATE, REMOVE, GRANT, REVOKE, HOLDERS, SET_TYPE, CLEAR_TYPE, BIND, RESTORE, RESET,
@@ -53,7 +53,7 @@ class MonitorRequest(ctypes.Structure):
 
 class MonitorReply(ctypes.Structure):
     _fields_ = [("version", u32), ("kind", u32), ("worker_id", u64), ("error", i32),
-                ("stuck_workers", u32)]
+                ("stuck_workers", u32), ("stuck", u64 * WORKERS_MAX)]
 
 
 class OpRequest(ctypes.Structure):

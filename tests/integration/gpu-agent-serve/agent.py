@@ -167,11 +167,15 @@ def refusal(function, *arguments, **named):
 
 
 class Host:
-    """A simulated host with a gpu-agent on it, all in one temporary folder."""
+    """A simulated host with a gpu-agent on it, all in one temporary folder.
 
-    def __init__(self, build, spec="l40s:2", rescan_seconds=1):
+    uevents: the agent hears of changes, as it does from a kernel; else only rescans show them.
+    """
+
+    def __init__(self, build, spec="l40s:2", rescan_seconds=1, uevents=False):
         self.build = build
         self.rescan_seconds = rescan_seconds
+        self.uevents = uevents
         self.folder = tempfile.mkdtemp(prefix="gpu-serve-")
         os.chmod(self.folder, 0o755)
         self.mount = self.path("host")
@@ -222,8 +226,10 @@ class Host:
 
     def start_simhost(self, spec):
         program = os.path.join(self.build, "deploy/simhost/hypeman-simhost")
-        self.simhost = subprocess.Popen([program, "--mount", self.mount, "--spec", spec],
-                                        stdout=subprocess.PIPE, stderr=self.log)
+        command = [program, "--mount", self.mount, "--spec", spec]
+        if self.uevents:
+            command += ["--uevent-socket", self.path("run/uevents")]
+        self.simhost = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log)
         line = self.simhost.stdout.readline()
         if line.strip() != b"ready":
             raise RuntimeError(f"simhost said {line!r}")
@@ -237,6 +243,8 @@ class Host:
                    "--grant-gids", f"{FIRST_GID}-{LAST_GID}",
                    "--rescan-seconds", str(self.rescan_seconds)]
         command += extra
+        if self.uevents:
+            command += ["--uevent-socket", self.path("run/uevents")]
         for peer in peers:
             command += ["--peer", peer]
         for vendor in vendors:

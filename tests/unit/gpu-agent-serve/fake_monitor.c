@@ -11,6 +11,8 @@
 struct fake_worker {
 	struct fake_monitor *monitor;
 	int fd;
+	uint64_t id;
+	struct pci_addr slot; /* that it was told to write to; all zero: none */
 };
 
 /* ---- Faults -------------------------------------------------------------------------- */
@@ -53,8 +55,40 @@ void fake_monitor_unstick(struct fake_monitor *monitor)
 	while (monitor->hanging)
 		pthread_cond_wait(&monitor->worker_changed, &monitor->lock);
 	monitor->stuck = true;
-	monitor->given_up = 0;
 	pthread_mutex_unlock(&monitor->lock);
+}
+
+static bool waits_locked(const struct fake_monitor *monitor, struct pci_addr slot)
+{
+	const struct pci_addr none = { 0 };
+
+	return monitor->stuck && (pci_addr_compare(slot, none) == 0 ||
+				  pci_addr_compare(slot, monitor->unstuck_slot) != 0);
+}
+
+void fake_monitor_unstick_slot(struct fake_monitor *monitor, struct pci_addr slot)
+{
+	unsigned before;
+
+	pthread_mutex_lock(&monitor->lock);
+	before = monitor->hanging;
+	monitor->unstuck_slot = slot;
+	pthread_cond_broadcast(&monitor->unstuck);
+	while (monitor->hanging == before)
+		pthread_cond_wait(&monitor->worker_changed, &monitor->lock);
+	monitor->unstuck_slot = (struct pci_addr){ 0 };
+	pthread_mutex_unlock(&monitor->lock);
+}
+
+unsigned fake_monitor_stuck(struct fake_monitor *monitor)
+{
+	unsigned stuck = 0;
+
+	pthread_mutex_lock(&monitor->lock);
+	for (unsigned i = 0; i < monitor->hanging; i++)
+		stuck += monitor->hung[i].given_up;
+	pthread_mutex_unlock(&monitor->lock);
+	return stuck;
 }
 
 static enum fake_fault take_fault_locked(struct fake_monitor *monitor, uint32_t kind)
@@ -82,18 +116,33 @@ static bool refuses_worker(struct fake_monitor *monitor)
 	return refuses;
 }
 
-static void hang_locked(struct fake_monitor *monitor)
+static void hang_locked(const struct fake_worker *worker)
 {
-	monitor->hanging++;
+	struct fake_monitor *monitor = worker->monitor;
+
+	monitor->hung[monitor->hanging].given_up = false;
+	monitor->hung[monitor->hanging++].id = worker->id;
 	pthread_cond_broadcast(&monitor->worker_changed);
-	while (monitor->stuck)
+	while (waits_locked(monitor, worker->slot))
 		pthread_cond_wait(&monitor->unstuck, &monitor->lock);
 }
 
-static void unhang_locked(struct fake_monitor *monitor)
+static void unhang_locked(const struct fake_worker *worker)
 {
-	monitor->hanging--;
+	struct fake_monitor *monitor = worker->monitor;
+	unsigned i = 0;
+
+	while (monitor->hung[i].id != worker->id)
+		i++;
+	monitor->hung[i] = monitor->hung[--monitor->hanging];
 	pthread_cond_broadcast(&monitor->worker_changed);
+}
+
+/* One that does not hang is over before it could be killed. */
+static void give_up_locked(struct fake_monitor *monitor, uint64_t id)
+{
+	for (unsigned i = 0; i < monitor->hanging; i++)
+		monitor->hung[i].given_up |= monitor->hung[i].id == id;
 }
 
 /* ---- Workers ------------------------------------------------------------------------- */
@@ -135,9 +184,10 @@ static struct pci_addr subject_of(const struct op_record *record)
 }
 
 /* Returns how many records it sent. */
-static uint32_t hang_at_gpu_locked(struct fake_monitor *monitor, int fd,
+static uint32_t hang_at_gpu_locked(const struct fake_worker *worker,
 				   const struct op_request *request)
 {
+	const struct fake_monitor *monitor = worker->monitor;
 	struct op_record record;
 
 	if (monitor->hung_gpu < 0 || !is_in_scope(request, fake_gpu_address(monitor->hung_gpu)))
@@ -146,27 +196,27 @@ static uint32_t hang_at_gpu_locked(struct fake_monitor *monitor, int fd,
 	record.version = OPS_VERSION;
 	record.kind = OP_RECORD_SCANNING;
 	record.scanning.gpu = fake_gpu_address(monitor->hung_gpu);
-	send_record(fd, &record);
-	hang_locked(monitor);
-	unhang_locked(monitor);
+	send_record(worker->fd, &record);
+	hang_locked(worker);
+	unhang_locked(worker);
 	return 1;
 }
 
-static void scan_locked(struct fake_monitor *monitor, int fd, const struct op_request *request,
+static void scan_locked(const struct fake_worker *worker, const struct op_request *request,
 			enum fake_fault fault)
 {
-	uint32_t sent = hang_at_gpu_locked(monitor, fd, request);
+	uint32_t sent = hang_at_gpu_locked(worker, request);
 	struct op_record *records;
-	size_t count = fake_kernel_scan(&monitor->kernel, &records);
+	size_t count = fake_kernel_scan(&worker->monitor->kernel, &records);
 
 	for (size_t i = 0; i < count; i++) {
 		if (!is_in_scope(request, subject_of(&records[i])))
 			continue;
-		send_record(fd, &records[i]);
+		send_record(worker->fd, &records[i]);
 		sent++;
 	}
 	free(records);
-	send_result(fd, OP_OK, 0, sent + (fault == FAULT_CUT_SHORT), "scanned");
+	send_result(worker->fd, OP_OK, 0, sent + (fault == FAULT_CUT_SHORT), "scanned");
 }
 
 static int create_locked(struct fake_monitor *monitor, const struct op_request *request)
@@ -245,21 +295,22 @@ static void answer_locked(struct fake_monitor *monitor, int fd, const struct op_
 		send_result(fd, r == -ENOENT ? OP_NOT_FOUND : OP_OK, 0, 0, "done");
 }
 
-static void work_locked(struct fake_monitor *monitor, int fd, const struct op_request *request,
+static void work_locked(const struct fake_worker *worker, const struct op_request *request,
 			enum fake_fault fault)
 {
 	bool hangs = fault == FAULT_HANG_BEFORE || fault == FAULT_HANG_AFTER;
-	int r = 0;
+	struct fake_monitor *monitor = worker->monitor;
+	int fd = worker->fd, r = 0;
 
 	if (fault == FAULT_HANG_BEFORE)
-		hang_locked(monitor);
+		hang_locked(worker);
 	if (fault != FAULT_DIE_BEFORE && fault != FAULT_KERNEL && fault != FAULT_REFUSED &&
 	    fault != FAULT_IN_USE && fault != FAULT_LATE)
 		r = act_locked(monitor, request);
 	if (fault == FAULT_HANG_AFTER)
-		hang_locked(monitor);
+		hang_locked(worker);
 	if (hangs)
-		unhang_locked(monitor);
+		unhang_locked(worker);
 	if (hangs || fault == FAULT_DIE_BEFORE || fault == FAULT_DIE_AFTER)
 		return;
 	if (fault == FAULT_KERNEL)
@@ -282,6 +333,7 @@ static void *worker_thread(void *argument)
 	enum fake_fault fault;
 
 	if (recv(worker->fd, &request, sizeof(request), 0) == sizeof(request)) {
+		worker->slot = request.parent;
 		pthread_mutex_lock(&monitor->lock);
 		monitor->runs[request.kind]++;
 		fault = take_fault_locked(monitor, request.kind);
@@ -291,9 +343,9 @@ static void *worker_thread(void *argument)
 			pthread_mutex_lock(&monitor->lock);
 		}
 		if (request.kind != OP_SCAN)
-			work_locked(monitor, worker->fd, &request, fault);
+			work_locked(worker, &request, fault);
 		else if (fault != FAULT_DIE_BEFORE)
-			scan_locked(monitor, worker->fd, &request, fault);
+			scan_locked(worker, &request, fault);
 		pthread_mutex_unlock(&monitor->lock);
 	}
 	close(worker->fd);
@@ -335,12 +387,15 @@ static void start_worker(struct fake_monitor *monitor)
 	int fds[2];
 
 	pthread_mutex_lock(&monitor->lock);
-	reply.stuck_workers = monitor->given_up;
+	for (unsigned i = 0; i < monitor->hanging; i++)
+		if (monitor->hung[i].given_up)
+			reply.stuck[reply.stuck_workers++] = monitor->hung[i].id;
+	reply.worker_id = ++monitor->last_worker;
 	monitor->workers++;
 	pthread_mutex_unlock(&monitor->lock);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds))
 		abort();
-	*worker = (struct fake_worker){ monitor, fds[1] };
+	*worker = (struct fake_worker){ .monitor = monitor, .fd = fds[1], .id = reply.worker_id };
 	if (pthread_create(&thread, NULL, worker_thread, worker))
 		abort();
 	pthread_detach(thread);
@@ -357,7 +412,7 @@ static void *monitor_thread(void *argument)
 	while (recv(monitor->fd, &request, sizeof(request), 0) == sizeof(request)) {
 		if (request.kind == MONITOR_GIVE_UP_WORKER) {
 			pthread_mutex_lock(&monitor->lock);
-			monitor->given_up++;
+			give_up_locked(monitor, request.worker_id);
 			pthread_mutex_unlock(&monitor->lock);
 		} else if (refuses_worker(monitor)) {
 			refusal.stuck_workers = OPS_STUCK_MAX;

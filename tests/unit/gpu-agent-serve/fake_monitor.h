@@ -38,10 +38,16 @@ struct fake_monitor {
 		enum fake_fault fault;
 		int count;
 	} faults[FAKE_FAULTS_MAX];
-	int delay_ms; /* of every create */
-	bool stuck;   /* hanging workers wait until this is false */
-	int hung_gpu; /* scans of it hang too; -1: none */
-	unsigned hanging, given_up;
+	int delay_ms;		      /* of every create */
+	bool stuck;		      /* hanging workers wait until this is false */
+	int hung_gpu;		      /* scans of it hang too; -1: none */
+	struct pci_addr unstuck_slot; /* whose workers wait no more; all zero: none */
+	uint64_t last_worker;	      /* ids count up, as the monitor's do */
+	unsigned hanging;
+	struct {
+		uint64_t id;
+		bool given_up;
+	} hung[OPS_WORKERS_MAX];	    /* the workers that hang */
 	unsigned runs[OP_FIND_HOLDERS + 1]; /* of each kind */
 	uint32_t granted_gid;		    /* by the last grant */
 	uint32_t refused_gid;		    /* grants to it are refused by policy */
@@ -66,6 +72,10 @@ void fake_monitor_wait_stuck(struct fake_monitor *monitor);
 /* Scans that do not leave this GPU out hang at it, until fake_monitor_unstick(). */
 void fake_monitor_hang_gpu(struct fake_monitor *monitor, int gpu);
 void fake_monitor_unstick(struct fake_monitor *monitor);
+/* Lets only those go that hang in a write to this slot; returns when they have gone on. */
+void fake_monitor_unstick_slot(struct fake_monitor *monitor, struct pci_addr slot);
+/* How many workers were given up and hang still. */
+unsigned fake_monitor_stuck(struct fake_monitor *monitor);
 
 /* How many operations of the kind have begun. */
 unsigned fake_monitor_runs(struct fake_monitor *monitor, enum op_kind kind);

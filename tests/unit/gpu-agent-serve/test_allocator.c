@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
+#include "gpu-agent/serve/quarantine.h"
 #include "gpu-agent/serve/recovery.h"
 #include "gpu-agent/serve/scanner.h"
 
@@ -301,16 +302,13 @@ static void a_driver_that_always_refuses_is_reported(void **state)
 
 static void three_refusals_in_a_row_end_the_use_of_a_slot(void **state)
 {
-	struct agent *agent = fixture.agent;
 	struct allocation allocation;
 	struct err err;
 
 	(void)state;
 	fixture_scan(&fixture);
-	pthread_mutex_lock(&agent->lock);
 	for (int i = 0; i < 3; i++)
-		agent_judge_slot_locked(agent, fake_vf_address(0, 0), true);
-	pthread_mutex_unlock(&agent->lock);
+		quarantine_judge(fixture.agent, fake_vf_address(0, 0), "no");
 	assert_int_equal(fixture_available(&fixture, "L40S-1Q"), 63);
 	for (unsigned i = 1; i <= 63; i++)
 		assert_int_equal(create(i, "L40S-1Q", &allocation, &err), 0);

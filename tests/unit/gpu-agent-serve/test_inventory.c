@@ -141,10 +141,13 @@ static void whole_gpus_are_for_passthrough(void **state)
 	view = view_of(&host, NULL);
 
 	assert_int_equal(view->mode, HOST_MODE_PASSTHROUGH);
-	assert_int_equal(view->gpu_count, 3);
+	assert_int_equal(view->gpu_count, 4);
 	assert_true(view->gpus[0].available);
 	assert_false(view->gpus[1].available);
 	assert_false(view->gpus[2].available);
+	assert_int_equal(view->gpus[3].framework, FRAMEWORK_UNKNOWN);
+	assert_string_equal(view->gpus[3].reason,
+			    "its files could not be read: what it offers is not known");
 	assert_int_equal(view->total_slots, 3);
 	assert_int_equal(view->used_slots, 2);
 	assert_string_equal(view->gpus[0].name, "NVIDIA L40S");

@@ -68,7 +68,8 @@ static void reply_with(struct script *script, int fd)
 				       .kind = script->reply,
 				       .worker_id = 7,
 				       .error = EAGAIN,
-				       .stuck_workers = 3 };
+				       .stuck_workers = 2,
+				       .stuck = { 3, 5 } };
 	char control[CMSG_SPACE(sizeof(int))] = { 0 };
 	struct iovec iovec = { &reply, sizeof(reply) };
 	struct msghdr message = { .msg_iov = &iovec, .msg_iovlen = 1 };
@@ -154,7 +155,9 @@ static void records_and_result_arrive_and_end_inside_their_arrays(void **state)
 
 	assert_int_equal(outcome.kind, OUTCOME_ANSWERED);
 	assert_int_equal(outcome.record_count, 1);
-	assert_int_equal(outcome.stuck_workers, 3);
+	assert_int_equal(outcome.worker_id, 7);
+	assert_int_equal(outcome.stuck_count, 2);
+	assert_int_equal(outcome.stuck[1], 5);
 	assert_int_equal(strlen(outcome.records[0].mdev.uuid), OPS_UUID_SIZE - 1);
 	assert_int_equal(strlen(outcome.result.message), OPS_MESSAGE_MAX - 1);
 	assert_int_equal(script.gave_up, 0);

@@ -261,6 +261,106 @@ static void a_crash_while_a_worker_is_stuck_leaks_nothing_once_it_is_free(void *
 	assert_int_equal(fixture_available(&fixture, "L40S-1Q"), 64);
 }
 
+static void create_and_hang(unsigned number)
+{
+	struct create_request request = fixture_request(number, "L40S-48Q"); /* a GPU each */
+	struct allocation allocation;
+	struct err err;
+
+	fake_monitor_fail(&fixture.monitor, OP_CREATE_MDEV, FAULT_HANG_BEFORE, 1);
+	assert_int_equal(allocator_create(fixture.agent, &request, &allocation, &err), -1);
+	assert_int_equal(err.reason, ERR_DEVICE_NOT_RESPONDING);
+}
+
+static unsigned wedged(void)
+{
+	struct host_view *view;
+	unsigned count = 0;
+	struct err err;
+
+	assert_int_equal(agent_get_view(fixture.agent, &view, &err), 0);
+	for (size_t i = 0; i < view->condition_count; i++)
+		count += view->conditions[i].kind == SLOT_WEDGED;
+	host_view_unref(view);
+	return count;
+}
+
+static void each_slot_waits_for_its_own_worker_only(void **state)
+{
+	(void)state;
+	fixture_scan(&fixture);
+	create_and_hang(1);
+	create_and_hang(2);
+	fixture_scan(&fixture);
+	assert_int_equal(wedged(), 2);
+	assert_int_equal(fixture_available(&fixture, "L40S-48Q"), 0);
+
+	/* The kernel creates it after all, and it is removed. */
+	fake_monitor_unstick_slot(&fixture.monitor, fake_vf_address(1, 0));
+	fixture_scan(&fixture);
+	assert_int_equal(fake_monitor_stuck(&fixture.monitor), 1);
+	assert_int_equal(wedged(), 1);
+	fixture_scan(&fixture);
+	assert_int_equal(fixture_available(&fixture, "L40S-48Q"), 1);
+
+	fake_monitor_unstick(&fixture.monitor);
+	fixture_scan(&fixture);
+	assert_int_equal(wedged(), 0);
+	assert_int_equal(fixture_check_no_leak(&fixture), 0);
+}
+
+/* Of a write that does nothing when it goes on. */
+static void a_slot_is_free_when_its_own_worker_is_gone(void **state)
+{
+	(void)state;
+	fixture_scan(&fixture);
+	create_and_hang(1);
+	create_and_hang(2);
+	fake_kernel_create(&fixture.monitor.kernel, 1, 0, fake_type_find("nvidia-1147"), "foreign");
+	fake_monitor_unstick_slot(&fixture.monitor, fake_vf_address(1, 0));
+	assert_true(fake_kernel_remove(&fixture.monitor.kernel, "foreign"));
+
+	fixture_scan(&fixture);
+	assert_int_equal(fixture.agent->lease_count, 1);
+	assert_int_equal(wedged(), 1);
+}
+
+/* Whose worker is whose, nobody knows any more. */
+static void what_an_earlier_life_left_waits_for_its_workers(void **state)
+{
+	(void)state;
+	fixture_scan(&fixture);
+	create_and_hang(1);
+	create_and_hang(2);
+	fixture_restart(&fixture);
+	fixture_scan(&fixture);
+	assert_int_equal(fixture.agent->lease_count, 2);
+
+	fake_monitor_unstick_slot(&fixture.monitor, fake_vf_address(1, 0));
+	fixture_scan(&fixture);
+	assert_int_equal(fixture.agent->lease_count, 1);
+
+	fake_monitor_unstick(&fixture.monitor);
+	fixture_scan(&fixture);
+	assert_int_equal(fixture.agent->lease_count, 0);
+	assert_int_equal(fixture_check_no_leak(&fixture), 0);
+}
+
+/* A worker of this serve that is stuck elsewhere keeps nothing of an earlier one waiting. */
+static void what_an_earlier_life_left_waits_for_no_younger_worker(void **state)
+{
+	struct allocation row = plant(ALLOCATION_CREATING, false, false);
+
+	(void)state;
+	fake_monitor_hang_gpu(&fixture.monitor, 1);
+	fixture.agent->options.scan_timeout_ms = 300;
+	fixture_scan(&fixture);
+
+	assert_int_equal(fake_monitor_stuck(&fixture.monitor), 1);
+	assert_int_equal(state_of(&row), ALLOCATION_UNDONE);
+	fake_monitor_hang_gpu(&fixture.monitor, -1);
+}
+
 static void removal_in_the_background_goes_on_until_the_holder_is_gone(void **state)
 {
 	struct allocation row = plant(ALLOCATION_RELEASING, true, true);
@@ -312,6 +412,10 @@ int main(void)
 		TEST(a_device_without_a_record_is_foreign_even_if_root_made_it),
 		TEST(a_worker_killed_before_or_after_the_create_leaks_nothing),
 		TEST(a_crash_while_a_worker_is_stuck_leaks_nothing_once_it_is_free),
+		TEST(each_slot_waits_for_its_own_worker_only),
+		TEST(a_slot_is_free_when_its_own_worker_is_gone),
+		TEST(what_an_earlier_life_left_waits_for_its_workers),
+		TEST(what_an_earlier_life_left_waits_for_no_younger_worker),
 		TEST(removal_in_the_background_goes_on_until_the_holder_is_gone),
 		TEST(the_catalogue_is_kept_across_restarts),
 	};

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
+#include "gpu-agent/serve/clock.h"
 #include "gpu-agent/serve/sync.h"
 
 static int setup(void **state)
@@ -83,6 +84,37 @@ static void what_is_not_claimed_is_released(void **state)
 	assert_int_equal(result.missing.count, 0);
 	assert_int_equal(fixture_check_no_leak(fixture), 2);
 	assert_non_null(lease_find_locked(fixture->agent, foreign.id));
+}
+
+/* Another worker would be stuck as well: it is told, recorded, and done when the GPU is back. */
+static void what_a_hung_gpu_carries_is_released_later(void **state)
+{
+	struct fixture *fixture = *state;
+	struct allocation forgotten = create(fixture, 1, "instance-svc");
+	scoped(sync_result_done) struct sync_result result = { 0 };
+	struct agent *agent = fixture->agent;
+	unsigned removals;
+	struct err err;
+
+	fake_monitor_hang_gpu(&fixture->monitor, 0);
+	agent->options.scan_timeout_ms = 300;
+	fixture_scan(fixture);
+	removals = fake_monitor_runs(&fixture->monitor, OP_REMOVE_MDEV);
+	assert_int_equal(claim(fixture, revision(fixture), NULL, &result, &err), 0);
+
+	assert_int_equal(result.released.count, 1);
+	assert_int_equal(fake_monitor_runs(&fixture->monitor, OP_REMOVE_MDEV), removals);
+	assert_int_equal(lease_find_locked(agent, forgotten.id)->allocation.state,
+			 ALLOCATION_RELEASING);
+
+	fake_monitor_hang_gpu(&fixture->monitor, -1);
+	fake_monitor_unstick(&fixture->monitor);
+	pthread_mutex_lock(&agent->lock);
+	while (agent->suspect_count)
+		(void)agent_wait_locked(agent, clock_monotonic_ms() + 1000);
+	pthread_mutex_unlock(&agent->lock);
+	fixture_scan(fixture);
+	assert_int_equal(fixture_check_no_leak(fixture), 0);
 }
 
 static void what_is_younger_than_the_claim_stays(void **state)
@@ -237,6 +269,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_is_not_claimed_is_released, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_a_hung_gpu_carries_is_released_later, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(what_is_younger_than_the_claim_stays, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_create_in_flight_is_never_undone, setup,
