@@ -6,14 +6,19 @@
 #include <string.h>
 #include <time.h>
 
-#define LOOK_EVERY_NS 50000000 /* at the callers' cancellation */
+#define LOOK_EVERY_NS	   50000000 /* at the callers' cancellation */
+#define THREAD_STACK_BYTES (512 * 1024)
+#define THREADS_MAX	   256 /* one a flight, also of those that wait */
 
 /* Locked by its flights' lock, but for what only the thread uses. */
 struct image_flight {
 	struct image_flights *flights;
 	struct image_flight *next;
-	char *key; /* owned */
-	unsigned waiting;
+	char *key;	  /* owned */
+	unsigned waiting; /* callers, and 1 for whoever keeps it */
+	unsigned long long ticket;
+	bool queued; /* before the limit's gate */
+	bool kept;
 	bool done;
 	volatile bool abandoned;
 	int result;
@@ -80,17 +85,39 @@ static void unlink_locked(struct image_flight *flight)
 		*link = flight->next;
 }
 
+/* How many are before it in the queue, itself included. */
+static unsigned position_locked(const struct image_flight *flight)
+{
+	unsigned position = 0;
+
+	for (const struct image_flight *i = flight->flights->first; i; i = i->next)
+		position += i->queued && i->ticket <= flight->ticket;
+	return position;
+}
+
 /* True when this flight may work, false when nobody wants it any more. */
 static bool pass_gate_locked(struct image_flight *flight)
 {
 	struct image_flights *flights = flight->flights;
 
-	while (flights->working >= flights->limit && !flight->abandoned)
+	while (!flight->abandoned &&
+	       (flights->working >= flights->limit || position_locked(flight) > 1))
 		pthread_cond_wait(&flights->changed, &flights->lock);
+	flight->queued = false;
+	pthread_cond_broadcast(&flights->changed); /* the next one is the first now */
 	if (flight->abandoned)
 		return false;
 	flights->working++;
 	return true;
+}
+
+static void give_up_locked(struct image_flight *flight)
+{
+	if (--flight->waiting > 0 || flight->done)
+		return;
+	__atomic_store_n(&flight->abandoned, true, __ATOMIC_RELAXED);
+	unlink_locked(flight); /* so that nobody joins what is given up */
+	pthread_cond_broadcast(&flight->flights->changed);
 }
 
 static void *flight_thread(void *argument)
@@ -108,7 +135,10 @@ static void *flight_thread(void *argument)
 	}
 	unlink_locked(flight);
 	flight->done = true;
+	if (flight->kept)
+		flight->waiting--;
 	last = flight->waiting == 0;
+	pthread_cond_broadcast(&flights->changed);
 	pthread_mutex_unlock(&flights->lock);
 	if (last)
 		flight_free(flight);
@@ -139,6 +169,7 @@ static int thread_start(struct image_flight *flight)
 	if (r < 0)
 		return r;
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES);
 	r = -pthread_create(&thread, &attributes, flight_thread, flight);
 	pthread_attr_destroy(&attributes);
 	return r;
@@ -146,23 +177,52 @@ static int thread_start(struct image_flight *flight)
 
 /* A new flight that waits for the lock, or NULL. The context is the flight's only if it is made. */
 static struct image_flight *start_locked(struct image_flights *flights, const char *key,
-					 image_flight_work work)
+					 image_flight_work work, struct err *err)
 {
-	struct image_flight *flight = calloc(1, sizeof(*flight));
+	struct image_flight *flight;
 
-	if (!flight)
+	if (flights->threads >= THREADS_MAX) {
+		err_set(err, ERR_OVERLOADED, "%d pulls are going on or wait: try again later",
+			THREADS_MAX);
 		return NULL;
-	flight->flights = flights;
-	flight->key = strdup(key);
-	flight->work = work;
-	flight->result = -1;
-	if (!flight->key || thread_start(flight) < 0) {
-		flight_free(flight);
+	}
+	flight = calloc(1, sizeof(*flight));
+	if (flight) {
+		flight->flights = flights;
+		flight->key = strdup(key);
+		flight->work = work;
+		flight->result = -1;
+		flight->queued = true;
+		flight->ticket = ++flights->tickets;
+	}
+	if (!flight || !flight->key || thread_start(flight) < 0) {
+		if (flight)
+			flight_free(flight);
+		err_sys(err, -ENOMEM, "cannot start a pull");
 		return NULL;
 	}
 	flight->next = flights->first;
 	flights->first = flight;
 	flights->threads++;
+	return flight;
+}
+
+/* The flight of the key, found or started; takes the context. NULL with *err. */
+static struct image_flight *join_locked(struct image_flights *flights, const char *key,
+					image_flight_work work, void *take_context,
+					void (*release)(void *context), struct err *err)
+{
+	struct image_flight *flight = find_locked(flights, key);
+
+	if (!flight) {
+		flight = start_locked(flights, key, work, err);
+		if (flight) {
+			flight->context = take_context;
+			flight->release = release;
+			return flight;
+		}
+	}
+	release(take_context);
 	return flight;
 }
 
@@ -176,18 +236,13 @@ static int wait_locked(struct image_flight *flight, const volatile bool *cancell
 			break;
 		wait_briefly_locked(flight->flights);
 	}
-	flight->waiting--;
 	if (!flight->done) {
-		if (flight->waiting == 0) {
-			__atomic_store_n(&flight->abandoned, true, __ATOMIC_RELAXED);
-			unlink_locked(flight); /* so that nobody joins what is given up */
-			pthread_cond_broadcast(&flight->flights->changed);
-		}
+		give_up_locked(flight);
 		return err_set(err, ERR_CANCELLED, "the pull was cancelled");
 	}
 	result = flight->result;
 	*err = flight->err;
-	if (flight->waiting == 0)
+	if (--flight->waiting == 0)
 		flight_free(flight);
 	return result;
 }
@@ -197,26 +252,57 @@ int image_flights_run(struct image_flights *flights, const char *key, image_flig
 		      const volatile bool *cancelled, struct err *err)
 {
 	struct image_flight *flight;
-	int r;
+	int r = -1;
 
 	pthread_mutex_lock(&flights->lock);
-	flight = find_locked(flights, key);
-	if (!flight) {
-		flight = start_locked(flights, key, work);
-		if (flight) {
-			flight->context = take_context;
-			flight->release = release;
-			take_context = NULL;
-		}
-	}
-	if (take_context)
-		release(take_context);
+	flight = join_locked(flights, key, work, take_context, release, err);
 	if (flight) {
 		flight->waiting++;
 		r = wait_locked(flight, cancelled, err);
-	} else {
-		r = err_sys(err, -ENOMEM, "cannot start a pull");
 	}
 	pthread_mutex_unlock(&flights->lock);
 	return r;
+}
+
+int image_flights_keep(struct image_flights *flights, const char *key, image_flight_work work,
+		       void *take_context, void (*release)(void *context), struct err *err)
+{
+	struct image_flight *flight;
+
+	pthread_mutex_lock(&flights->lock);
+	flight = join_locked(flights, key, work, take_context, release, err);
+	if (flight && !flight->kept) {
+		flight->kept = true;
+		flight->waiting++;
+	}
+	pthread_mutex_unlock(&flights->lock);
+	return flight ? 0 : -1;
+}
+
+void image_flights_drop(struct image_flights *flights, const char *key)
+{
+	struct image_flight *flight, *next;
+
+	pthread_mutex_lock(&flights->lock);
+	for (flight = flights->first; flight; flight = next) {
+		next = flight->next;
+		if (!flight->kept || (key && strcmp(flight->key, key) != 0))
+			continue;
+		flight->kept = false;
+		give_up_locked(flight);
+	}
+	pthread_mutex_unlock(&flights->lock);
+}
+
+unsigned image_flights_position(struct image_flights *flights, const char *key)
+{
+	const struct image_flight *flight;
+	unsigned position = 0;
+
+	pthread_mutex_lock(&flights->lock);
+	flight = find_locked(flights, key);
+	if (flight && flight->queued)
+		position = position_locked(flight);
+	pthread_mutex_unlock(&flights->lock);
+	return position;
 }

@@ -3,7 +3,9 @@
  * Work that several callers want once. The first caller of a key starts a thread, later
  * ones join it, and each waits until it is done or its own caller gives up. When the last
  * one gave up the work is told so. At most so many keys are worked on at a time; the others
- * wait in no particular order.
+ * wait in the order in which they came.
+ *
+ * Work can also be kept: then it goes on without a caller that waits, until it is dropped.
  */
 
 #ifndef INSTANCE_SVC_IMAGE_FLIGHT_H
@@ -21,8 +23,9 @@ struct image_flights {
 	pthread_cond_t changed;
 	struct image_flight *first; /* those that can be joined; locked */
 	unsigned limit;
-	unsigned working; /* flights past the limit's gate; locked */
-	unsigned threads; /* locked */
+	unsigned working;	    /* flights past the limit's gate; locked */
+	unsigned long long tickets; /* given out so far; locked */
+	unsigned threads;	    /* locked */
 };
 
 /* 0 or -1 with *err. *abandoned becomes true when nobody waits any more. */
@@ -41,5 +44,15 @@ void image_flights_done(struct image_flights *flights);
 int image_flights_run(struct image_flights *flights, const char *key, image_flight_work work,
 		      void *take_context, void (*release)(void *context),
 		      const volatile bool *cancelled, struct err *err);
+
+/* The same without waiting: the flight is kept until it is done or dropped. */
+int image_flights_keep(struct image_flights *flights, const char *key, image_flight_work work,
+		       void *take_context, void (*release)(void *context), struct err *err);
+
+/* Whoever kept it gives up; nothing when it is not kept. NULL: all of them. */
+void image_flights_drop(struct image_flights *flights, const char *key);
+
+/* 1: the next to be worked on. 0: it is worked on, or there is none. */
+unsigned image_flights_position(struct image_flights *flights, const char *key);
 
 #endif

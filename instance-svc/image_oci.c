@@ -10,15 +10,11 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <cjson/cJSON.h>
-
+#include "image_json.h"
 #include "strv.h"
 
-#define TEXT_MAX      4096 /* of a user or a working directory */
-#define LIST_MAX      4096 /* members of entrypoint, cmd, env */
-#define SHOWN_TARGETS 160  /* characters spent on the platforms an image has */
-
-SCOPED_DEFINE(cJSON *, cJSON_Delete);
+#define TEXT_MAX 4096 /* of a user or a working directory */
+#define LIST_MAX 4096 /* members of entrypoint, cmd, env */
 
 const char *image_oci_architecture(void)
 {
@@ -31,98 +27,6 @@ const char *image_oci_architecture(void)
 			return names[i][1];
 	}
 	return "unknown";
-}
-
-/* cJSON ends a string at an escaped NUL instead of refusing it. */
-static int document_parse(const char *what, const char *document, size_t length, cJSON **ret,
-			  struct err *err)
-{
-	cJSON *root = NULL;
-	const char *end = NULL;
-
-	if (length <= IMAGE_OCI_DOCUMENT_BYTES && !memmem(document, length, "\\u0000", 6))
-		root = cJSON_ParseWithLengthOpts(document, length, &end, false);
-	while (root && end < document + length && strchr(" \t\r\n", *end) && *end != '\0')
-		end++;
-	if (!root || end != document + length || !cJSON_IsObject(root)) {
-		cJSON_Delete(root);
-		return err_set(err, ERR_FAILED_PRECONDITION, "its %s is no JSON object", what);
-	}
-	*ret = root;
-	return 0;
-}
-
-static const char *text_of(const cJSON *object, const char *name)
-{
-	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
-}
-
-static bool text_is(const cJSON *object, const char *name, const char *wanted)
-{
-	const char *text = text_of(object, name);
-
-	return text && strcmp(text, wanted) == 0;
-}
-
-/* Choosing the manifest. */
-
-static void add_platform(char shown[SHOWN_TARGETS], const cJSON *platform)
-{
-	const char *os = text_of(platform, "os"), *architecture = text_of(platform, "architecture");
-	size_t used = strlen(shown);
-
-	if (os && architecture && strcmp(os, "unknown") != 0)
-		snprintf(shown + used, SHOWN_TARGETS - used, "%s%s/%s", used > 0 ? ", " : "", os,
-			 architecture);
-}
-
-static int select_from_index(const cJSON *manifests, struct image_digest *ret, struct err *err)
-{
-	const char *architecture = image_oci_architecture();
-	char shown[SHOWN_TARGETS] = "";
-	const cJSON *entry;
-
-	cJSON_ArrayForEach(entry, manifests)
-	{
-		const cJSON *platform = cJSON_GetObjectItemCaseSensitive(entry, "platform");
-		const char *digest = text_of(entry, "digest");
-
-		add_platform(shown, platform);
-		if (!text_is(platform, "os", IMAGE_OCI_OS) ||
-		    !text_is(platform, "architecture", architecture))
-			continue;
-		if (!digest || !image_digest_is_valid(digest))
-			return err_set(err, ERR_FAILED_PRECONDITION,
-				       "its index has no sha256 digest for " IMAGE_OCI_OS "/%s",
-				       architecture);
-		snprintf(ret->s, sizeof(ret->s), "%s", digest);
-		return 0;
-	}
-	return err_set(err, ERR_FAILED_PRECONDITION,
-		       "it is not made for " IMAGE_OCI_OS "/%s, only for %s", architecture,
-		       shown[0] != '\0' ? shown : "nothing it names");
-}
-
-int image_oci_select(const char *document, size_t length, struct image_digest *ret, struct err *err)
-{
-	scoped(cJSON_Delete) cJSON *root = NULL;
-	const cJSON *manifests, *version;
-
-	if (document_parse("manifest", document, length, &root, err) < 0)
-		return -1;
-	version = cJSON_GetObjectItemCaseSensitive(root, "schemaVersion");
-	if (!cJSON_IsNumber(version) || version->valuedouble != 2)
-		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "its manifest's schemaVersion is not 2");
-	manifests = cJSON_GetObjectItemCaseSensitive(root, "manifests");
-	if (cJSON_IsArray(manifests))
-		return select_from_index(manifests, ret, err);
-	if (!cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(root, "config")) ||
-	    !cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(root, "layers")))
-		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "its manifest has neither manifests nor config and layers");
-	*ret = image_digest_of(document, length);
-	return 0;
 }
 
 /* The config. */
@@ -172,7 +76,8 @@ static int read_list(const cJSON *object, const char *member, char ***ret, struc
 
 static int check_platform(const cJSON *root, struct err *err)
 {
-	const char *os = text_of(root, "os"), *architecture = text_of(root, "architecture");
+	const char *os = image_json_text(root, "os"),
+		   *architecture = image_json_text(root, "architecture");
 
 	if (!os || !architecture)
 		return config_fault(err, os ? "architecture" : "os", "a text");
@@ -199,7 +104,7 @@ int image_oci_read_config(const char *document, size_t length, struct image *ima
 	scoped(cJSON_Delete) cJSON *root = NULL;
 	const cJSON *config;
 
-	if (document_parse("config", document, length, &root, err) < 0 ||
+	if (image_json_parse("config", document, length, &root, err) < 0 ||
 	    check_platform(root, err) < 0)
 		return -1;
 	config = cJSON_GetObjectItemCaseSensitive(root, "config");
@@ -226,9 +131,9 @@ int image_oci_read_file(const char *path, char **ret, size_t *ret_length, struct
 
 	if (fd < 0 || fstat(fd, &status) < 0)
 		return err_sys(err, errno, "cannot read %s", path);
-	if (!S_ISREG(status.st_mode) || status.st_size > IMAGE_OCI_DOCUMENT_BYTES)
+	if (!S_ISREG(status.st_mode) || status.st_size > IMAGE_JSON_BYTES_MAX)
 		return err_set(err, ERR_FAILED_PRECONDITION, "%s is no file of at most %d bytes",
-			       path, IMAGE_OCI_DOCUMENT_BYTES);
+			       path, IMAGE_JSON_BYTES_MAX);
 	text = malloc((size_t)status.st_size + 1);
 	if (!text)
 		return err_sys(err, -ENOMEM, "cannot read %s", path);
@@ -242,49 +147,4 @@ int image_oci_read_file(const char *path, char **ret, size_t *ret_length, struct
 	*ret = TAKE_PTR(text);
 	*ret_length = length;
 	return 0;
-}
-
-/* A blob of the layout, checked against its name. */
-static int blob_load(const char *layout, const char *digest, char **ret, size_t *ret_length,
-		     struct err *err)
-{
-	scoped_free char *path = NULL, *text = NULL;
-
-	if (!digest || !image_digest_is_valid(digest))
-		return err_set(err, ERR_FAILED_PRECONDITION, "a blob has no sha256 digest");
-	if (asprintf(&path, "%s/blobs/sha256/%s", layout, strchr(digest, ':') + 1) < 0)
-		return err_sys(err, -ENOMEM, "cannot read %s", layout);
-	if (image_oci_read_file(path, &text, ret_length, err) < 0)
-		return -1;
-	if (strcmp(image_digest_of(text, *ret_length).s, digest) != 0)
-		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "digest mismatch: %s holds other bytes", digest);
-	*ret = TAKE_PTR(text);
-	return 0;
-}
-
-int image_oci_load_config(const char *layout, char **ret, size_t *ret_length, struct err *err)
-{
-	scoped(cJSON_Delete) cJSON *index = NULL, *manifest = NULL;
-	scoped_free char *path = NULL, *index_text = NULL, *manifest_text = NULL;
-	const cJSON *manifests;
-	size_t length;
-
-	if (asprintf(&path, "%s/index.json", layout) < 0)
-		return err_sys(err, -ENOMEM, "cannot read %s", layout);
-	if (image_oci_read_file(path, &index_text, &length, err) < 0 ||
-	    document_parse("layout index", index_text, length, &index, err) < 0)
-		return -1;
-	manifests = cJSON_GetObjectItemCaseSensitive(index, "manifests");
-	if (cJSON_GetArraySize(manifests) != 1)
-		return err_set(err, ERR_FAILED_PRECONDITION,
-			       "its layout holds %d images instead of one",
-			       cJSON_GetArraySize(manifests));
-	if (blob_load(layout, text_of(cJSON_GetArrayItem(manifests, 0), "digest"), &manifest_text,
-		      &length, err) < 0 ||
-	    document_parse("manifest", manifest_text, length, &manifest, err) < 0)
-		return -1;
-	return blob_load(layout,
-			 text_of(cJSON_GetObjectItemCaseSensitive(manifest, "config"), "digest"),
-			 ret, ret_length, err);
 }

@@ -10,7 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "image_check.h"
 #include "image_failure.h"
+#include "image_json.h"
+#include "image_manifest.h"
+#include "image_meter.h"
 #include "image_oci.h"
 #include "image_work.h"
 #include "strv.h"
@@ -85,7 +89,7 @@ static int ask_registry(const struct image_pull *pull, const struct image_work *
 						 .options = pull->options,
 						 .cancelled = pull->cancelled,
 						 .timeout_ms = RESOLVE_LIMIT_MS,
-						 .out_bytes = IMAGE_OCI_DOCUMENT_BYTES },
+						 .out_bytes = IMAGE_JSON_BYTES_MAX },
 			"find", reference, ret, err);
 }
 
@@ -103,7 +107,7 @@ int image_pull_resolve(const struct image_pull *pull, const struct image_referen
 	image_work_close(&work, pull->options);
 	if (r < 0)
 		return -1;
-	r = image_oci_select(manifest.text, manifest.length, ret, err);
+	r = image_manifest_select(manifest.text, manifest.length, ret, err);
 	if (r == 0 && reference->digest[0] != '\0' &&
 	    strcmp(image_digest_of(manifest.text, manifest.length).s, reference->digest) != 0)
 		r = err_set(err, ERR_FAILED_PRECONDITION,
@@ -118,9 +122,10 @@ struct making {
 	const struct image_pull *pull;
 	const char *reference; /* as the caller knows it */
 	struct image_work work;
+	struct image_meter meter;
 };
 
-static int run_owners(const struct making *making, const char *step, const char *const *argv,
+static int run_owners(struct making *making, const char *step, const char *const *argv,
 		      struct err *err)
 {
 	return run_step(&making->work,
@@ -128,12 +133,14 @@ static int run_owners(const struct making *making, const char *step, const char 
 						 .argv = argv,
 						 .options = making->pull->options,
 						 .cancelled = making->pull->cancelled,
-						 .timeout_ms = STEP_LIMIT_MS },
+						 .timeout_ms = STEP_LIMIT_MS,
+						 .look = image_meter_look,
+						 .look_user = &making->meter },
 			step, making->reference, NULL, err);
 }
 
 /* By digest, so that skopeo checks every byte against what was resolved. */
-static int download(const struct making *making, const char *repository, const char *digest,
+static int download(struct making *making, const char *repository, const char *digest,
 		    struct err *err)
 {
 	scoped(strv_free) char **argv = NULL;
@@ -153,28 +160,62 @@ static int download(const struct making *making, const char *repository, const c
 						 .argv = (const char *const *)argv,
 						 .options = making->pull->options,
 						 .cancelled = making->pull->cancelled,
-						 .timeout_ms = STEP_LIMIT_MS },
+						 .timeout_ms = STEP_LIMIT_MS,
+						 .look = image_meter_look,
+						 .look_user = &making->meter },
 			"download", making->reference, NULL, err);
 }
 
-/* Before anything of the image is unpacked: a config that cannot be used ends it here. */
-static int take_config(const struct making *making, char **ret, size_t *ret_length, struct err *err)
+/* What the registry says of its layers: too much is refused before a byte of them comes. */
+static int weigh(struct making *making, const char *repository, const char *digest, struct err *err)
 {
-	scoped_free char *layout = NULL, *config = NULL;
+	scoped_free char *named = NULL;
+	struct process_text manifest = { 0 };
+	struct image_layers layers = { 0 };
+	int r;
+
+	if (asprintf(&named, "%s@%s", repository, digest) < 0) {
+		named = NULL;
+		return err_sys(err, ENOMEM, "cannot find image '%s'", making->reference);
+	}
+	r = ask_registry(making->pull, &making->work, named, &manifest, err);
+	if (r < 0)
+		return -1;
+	if (strcmp(image_digest_of(manifest.text, manifest.length).s, digest) != 0)
+		r = err_set(err, ERR_FAILED_PRECONDITION,
+			    "digest mismatch: the registry sent other bytes");
+	if (r == 0)
+		r = image_manifest_read_layers(manifest.text, manifest.length, &layers, err);
+	if (r == 0)
+		r = image_meter_begin(&making->meter, &layers, making->pull->options->unpacked_max,
+				      err);
+	free(manifest.text);
+	image_layers_done(&layers);
+	return r < 0 ? err_prefix(err, "cannot use image '%s'", making->reference) : 0;
+}
+
+/* Before anything of the image is unpacked: what cannot be used ends it here. */
+static int look_at(struct making *making, struct image_manifest *ret, struct err *err)
+{
+	scoped_free char *layout = NULL;
 	scoped(image_free) struct image *image = calloc(1, sizeof(*image));
+	uint64_t bytes = 0;
 	int r;
 
 	if (!image || asprintf(&layout, "%s/oci", making->work.path) < 0) {
 		layout = NULL;
 		return err_sys(err, -ENOMEM, "cannot use image '%s'", making->reference);
 	}
-	r = image_oci_load_config(layout, &config, ret_length, err);
+	r = image_manifest_load(layout, ret, err);
 	if (r == 0)
-		r = image_oci_read_config(config, *ret_length, image, err);
-	if (r < 0)
-		return err_prefix(err, "cannot use image '%s'", making->reference);
-	*ret = TAKE_PTR(config);
-	return 0;
+		r = image_oci_read_config(ret->config, ret->config_length, image, err);
+	if (r == 0)
+		r = image_check_layers(&making->work, &ret->layers,
+				       making->pull->options->unpacked_max, making->pull->cancelled,
+				       &bytes, err);
+	if (r == 0)
+		r = image_meter_unpack(&making->meter, bytes, err);
+	return r < 0 ? err_prefix(err, "cannot use image '%s'", making->reference) : 0;
 }
 
 /* The result of a jail is a stranger's too: nothing but a plain file with one name goes on. */
@@ -255,8 +296,8 @@ static int publish(const struct making *making, const char *digest, const char *
 	return 0;
 }
 
-static int make(const struct making *making, const char *repository, const char *digest,
-		struct err *err)
+static int make(struct making *making, const char *repository, const char *digest,
+		struct image_manifest *manifest, struct err *err)
 {
 	static const char *const unpack[] = {
 		"umoci", "raw", "unpack", "--image", "/work/oci:image", "/work/rootfs", NULL
@@ -264,15 +305,13 @@ static int make(const struct making *making, const char *repository, const char 
 	/* lz4: two thirds of the size, and faster to make than without, since less is written. */
 	static const char *const mkfs[] = { "mkfs.erofs",	"--quiet",	"-zlz4",
 					    "/work/disk.erofs", "/work/rootfs", NULL };
-	scoped_free char *config = NULL;
-	size_t length;
 
-	if (download(making, repository, digest, err) < 0 ||
-	    take_config(making, &config, &length, err) < 0 ||
+	if (weigh(making, repository, digest, err) < 0 ||
+	    download(making, repository, digest, err) < 0 || look_at(making, manifest, err) < 0 ||
 	    run_owners(making, "unpack", unpack, err) < 0 ||
 	    run_owners(making, "make the disk of", mkfs, err) < 0)
 		return -1;
-	return publish(making, digest, config, length, err);
+	return publish(making, digest, manifest->config, manifest->config_length, err);
 }
 
 int image_pull_make(const struct image_pull *pull, const struct image_reference *reference,
@@ -280,11 +319,14 @@ int image_pull_make(const struct image_pull *pull, const struct image_reference 
 {
 	const struct image_reference_text text = image_reference_text(reference);
 	struct making making = { .pull = pull, .reference = text.s };
+	struct image_manifest manifest = { 0 };
 	int r;
 
 	if (image_work_open(pull->work_folder, &making.work, err) < 0)
 		return err_prefix(err, "cannot pull image '%s'", text.s);
-	r = make(&making, reference->repository, digest->s, err);
+	image_meter_init(&making.meter, making.work.path, pull->progress, pull->progress_user);
+	r = make(&making, reference->repository, digest->s, &manifest, err);
+	image_manifest_done(&manifest);
 	image_work_close(&making.work, pull->options);
 	return r;
 }

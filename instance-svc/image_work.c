@@ -76,6 +76,8 @@ static const char *const owners_jail[] = {
 	"CAP_SETFCAP",	 "--cap-add",  "CAP_MKNOD", NULL,
 };
 
+static const char *const look_jail[] = { "--unshare-user", "--unshare-net", NULL };
+
 static const char *const passed_environment[] = {
 	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", NULL,
 };
@@ -134,10 +136,14 @@ static int command_make(const struct image_work *work, const struct image_jail_r
 	if (r == 0)
 		r = append_list(&argv, base_jail);
 	if (r == 0)
-		r = append_bind(&argv, "--bind", work->path, "/work");
-	if (r == 0)
-		r = run->jail == IMAGE_JAIL_OWNERS ? append_list(&argv, owners_jail)
-						   : append_download(&argv, run->options);
+		r = append_bind(&argv, run->jail == IMAGE_JAIL_LOOK ? "--ro-bind" : "--bind",
+				work->path, "/work");
+	if (r == 0 && run->jail == IMAGE_JAIL_OWNERS)
+		r = append_list(&argv, owners_jail);
+	else if (r == 0 && run->jail == IMAGE_JAIL_LOOK)
+		r = append_list(&argv, look_jail);
+	else if (r == 0)
+		r = append_download(&argv, run->options);
 	if (r == 0)
 		r = append_list(&argv, (const char *const[]){ "--chdir", "/work", "--", NULL });
 	if (r == 0)
@@ -165,23 +171,68 @@ static int environment_make(enum image_jail jail, char ***ret)
 	return r;
 }
 
-int image_work_run(const struct image_work *work, const struct image_jail_run *run,
-		   struct process_result *ret, struct err *err)
+/* The program in its jail; strv_free both. */
+struct jail_command {
+	char **argv, **env;
+};
+
+static void jail_command_done(struct jail_command command)
 {
-	scoped(strv_free) char **argv = NULL, **env = NULL;
-	struct process_limits limits = { .timeout_ms = run->timeout_ms,
-					 .out_bytes = run->out_bytes,
-					 .cancelled = run->cancelled };
-	struct process_spec spec = { .fds = &work->lock, .fd_count = 1 };
+	strv_free(command.argv);
+	strv_free(command.env);
+}
+SCOPED_DEFINE(struct jail_command, jail_command_done);
+
+static int jail_command_make(const struct image_work *work, const struct image_jail_run *run,
+			     struct jail_command *ret, struct err *err)
+{
 	struct image_ids ids = { 0 };
 
 	if (run->jail == IMAGE_JAIL_OWNERS && image_ids_find(&ids, err) < 0)
 		return -1;
-	if (command_make(work, run, &ids, &argv) < 0 || environment_make(run->jail, &env) < 0)
+	if (command_make(work, run, &ids, &ret->argv) < 0 ||
+	    environment_make(run->jail, &ret->env) < 0)
 		return err_sys(err, -ENOMEM, "cannot start %s", run->argv[0]);
-	spec.argv = (const char *const *)argv;
-	spec.env = (const char *const *)env;
+	return 0;
+}
+
+static struct process_spec spec_make(const struct image_work *work,
+				     const struct jail_command *command)
+{
+	return (struct process_spec){ .argv = (const char *const *)command->argv,
+				      .env = (const char *const *)command->env,
+				      .fds = &work->lock,
+				      .fd_count = 1 };
+}
+
+int image_work_run(const struct image_work *work, const struct image_jail_run *run,
+		   struct process_result *ret, struct err *err)
+{
+	scoped(jail_command_done) struct jail_command command = { 0 };
+	struct process_limits limits = { .timeout_ms = run->timeout_ms,
+					 .out_bytes = run->out_bytes,
+					 .cancelled = run->cancelled,
+					 .look = run->look,
+					 .look_user = run->look_user };
+	struct process_spec spec;
+
+	if (jail_command_make(work, run, &command, err) < 0)
+		return -1;
+	spec = spec_make(work, &command);
 	return process_run(&spec, &limits, ret, err);
+}
+
+int image_work_start(const struct image_work *work, const struct image_jail_run *run, int out,
+		     struct process *ret, struct err *err)
+{
+	scoped(jail_command_done) struct jail_command command = { 0 };
+	struct process_spec spec;
+
+	if (jail_command_make(work, run, &command, err) < 0)
+		return -1;
+	spec = spec_make(work, &command);
+	spec.out = out;
+	return process_start(&spec, ret, err);
 }
 
 /* Opening. */

@@ -28,6 +28,7 @@ struct image_work {
 enum image_jail {
 	IMAGE_JAIL_DOWNLOAD, /* has the host's network, its resolver and CA certificates */
 	IMAGE_JAIL_OWNERS,   /* root of the image's ids; no network */
+	IMAGE_JAIL_LOOK,     /* reads the folder, and no more */
 };
 
 struct image_jail_run {
@@ -36,7 +37,9 @@ struct image_jail_run {
 	const struct image_store_options *options;
 	const volatile bool *cancelled; /* may be NULL */
 	int timeout_ms;
-	size_t out_bytes; /* of output kept */
+	size_t out_bytes;			  /* of output kept */
+	int (*look)(void *user, struct err *err); /* as of process_limits; may be NULL */
+	void *look_user;
 };
 
 /* Where the options' files appear in a download jail. */
@@ -49,6 +52,10 @@ int image_work_open(const char *parent, struct image_work *ret, struct err *err)
 /* As process_run(). */
 int image_work_run(const struct image_work *work, const struct image_jail_run *run,
 		   struct process_result *ret, struct err *err);
+
+/* As process_start(), with the output to `out`; of *run only jail, argv and options count. */
+int image_work_start(const struct image_work *work, const struct image_jail_run *run, int out,
+		     struct process *ret, struct err *err);
 
 /* Waits for the jails to be gone and removes the folder with all in it; logs when it cannot. */
 void image_work_close(struct image_work *work, const struct image_store_options *options);

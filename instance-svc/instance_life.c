@@ -147,6 +147,22 @@ static int complete_reservation(struct life *life, struct err *err)
 	return 0;
 }
 
+/* What was started once keeps the image that it was started with: its overlay fits no other. */
+static int get_image(struct life *life, struct image **ret, struct err *err)
+{
+	struct instance *instance = life->instance;
+	struct image_store *images = instance->all->options.images;
+	struct record record = read_record(life);
+
+	if (record.digest[0])
+		return image_store_load(images, instance->spec->image, record.digest, ret, err);
+	EVENT(life, "getting the image %s", instance->spec->image);
+	if (image_store_get(images, instance->spec->image, &instance->interrupted, ret, err) < 0)
+		return -1;
+	EVENT(life, "the image is %s", (*ret)->digest);
+	return 0;
+}
+
 static int prepare(struct life *life, const char **step, struct image **ret, struct err *err)
 {
 	struct instance *instance = life->instance;
@@ -156,11 +172,8 @@ static int prepare(struct life *life, const char **step, struct image **ret, str
 	if (complete_reservation(life, err) < 0)
 		return -1;
 	*step = "pull the image";
-	EVENT(life, "getting the image %s", instance->spec->image);
-	if (image_store_get(instance->all->options.images, instance->spec->image,
-			    &instance->interrupted, ret, err) < 0)
+	if (get_image(life, ret, err) < 0)
 		return -1;
-	EVENT(life, "the image is %s", (*ret)->digest);
 	*step = "make the disks";
 	directory = layout_open_instance(&life->host->layout, &life->id);
 	if (directory < 0)
@@ -445,6 +458,19 @@ static enum next release_gpu(struct life *life)
 	return NEXT_GO_ON;
 }
 
+/* Nothing is left that reads it. */
+static void release_image(struct life *life)
+{
+	struct instance *instance = life->instance;
+
+	{
+		SCOPED_INSTANCES_LOCK(instance->all);
+
+		instance->record.digest[0] = '\0';
+	}
+	image_store_collect(instance->all->options.images);
+}
+
 /* Disks and logs first: a record without them can be deleted again, they alone could not. */
 static enum next remove_all(struct life *life)
 {
@@ -457,6 +483,7 @@ static enum next remove_all(struct life *life)
 		log_error("instance %s: %s: trying again", life->id.s, err.message);
 		sleep_for(life, RETRY_SLOW_MS);
 	}
+	release_image(life);
 	log_info("instance %s: deleted", life->id.s);
 	life->removed = true;
 	return NEXT_GO_ON;

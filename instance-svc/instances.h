@@ -84,6 +84,9 @@ int instances_open_logs(struct instances *instances, const char *name, struct id
 			int *ret_directory, struct err *err);
 bool instances_exists(struct instances *instances, const struct id *id);
 
+/* For image_store_set_users(): `user` is the instances. */
+bool instances_use_image(void *user, const char *reference, const char *digest, char name[64]);
+
 int instances_resources(struct instances *instances,
 			Hypeman__Instance__V1__GetResourcesResponse **ret, struct err *err);
 

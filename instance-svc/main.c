@@ -17,6 +17,7 @@
 #include "instances.h"
 #include "records.h"
 #include "service.h"
+#include "service_image.h"
 #include "settings.h"
 
 #define STOP_GRACE_MS 3000
@@ -128,6 +129,8 @@ static int open_stores(struct daemon *d, struct err *err)
 		options.registries_conf = d->settings.registries_conf;
 	if (*d->settings.auth_file)
 		options.auth_file = d->settings.auth_file;
+	options.concurrent_pulls = (unsigned)d->settings.image_pulls;
+	options.unpacked_max = d->settings.image_bytes_max;
 	return image_store_open(&options, &d->images, err);
 }
 
@@ -145,7 +148,12 @@ static int open_instances(struct daemon *d, struct err *err)
 			     } },
 	};
 
-	return instances_open(&options, &d->instances, err);
+	if (instances_open(&options, &d->instances, err) < 0)
+		return -1;
+	image_store_set_users(d->images, &(struct image_users){ .uses = instances_use_image,
+								.user = d->instances });
+	image_store_collect(d->images);
+	return 0;
 }
 
 static int serve(struct daemon *d, struct err *err)
@@ -156,6 +164,7 @@ static int serve(struct daemon *d, struct err *err)
 	if (!d->server)
 		return err_sys(err, ENOMEM, "cannot serve");
 	if (service_add(d->server, d->instances, err) < 0 ||
+	    service_image_add(d->server, d->images, err) < 0 ||
 	    rpc_server_add_standard_services(d->server, err) < 0)
 		return -1;
 	for (size_t i = 0; i < d->settings.peer_count; i++)
@@ -166,6 +175,7 @@ static int serve(struct daemon *d, struct err *err)
 		return -1;
 	rpc_server_set_health(d->server, "", true);
 	rpc_server_set_health(d->server, SERVICE_NAME, true);
+	rpc_server_set_health(d->server, SERVICE_IMAGE_NAME, true);
 	return 0;
 }
 
@@ -187,6 +197,8 @@ static void stop(struct daemon *d)
 	instances_interrupt(d->instances); /* requests that wait for a deletion come back */
 	if (d->server)
 		rpc_server_stop(d->server, STOP_GRACE_MS);
+	if (d->images)
+		image_store_set_users(d->images, &(struct image_users){ 0 });
 	instances_close(d->instances);
 	rpc_server_free(d->server);
 	gpu_client_free(d->gpu);

@@ -284,6 +284,8 @@ static int run_loop(struct process *process, const struct process_limits *limits
 
 		if (is_cancelled(limits))
 			return err_set(err, ERR_CANCELLED, "%s was cancelled", program);
+		if (limits->look && limits->look(limits->look_user, err) < 0)
+			return -1;
 		if (now_ms() >= deadline)
 			return err_set(err, ERR_UNAVAILABLE, "%s did not end within %d s", program,
 				       limits->timeout_ms / 1000);

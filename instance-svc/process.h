@@ -75,11 +75,15 @@ struct process_limits {
 	int timeout_ms;			/* 0: none */
 	size_t out_bytes, err_bytes;	/* 0: 64 KiB */
 	const volatile bool *cancelled; /* NULL: cannot be; looked at every 50 ms */
+	/* Called at least as often while it runs; -1 with *err ends it. NULL: nothing. */
+	int (*look)(void *user, struct err *err);
+	void *look_user;
 };
 
 /*
  * Runs to the end. Returns 0 with *ret filled whatever the exit status, or -1 with *err:
- * ERR_CANCELLED, ERR_UNAVAILABLE at the deadline, ERR_INTERNAL when it did not start. After
+ * ERR_CANCELLED, ERR_UNAVAILABLE at the deadline, what look() said, ERR_INTERNAL when it
+ * did not start. After
  * -1 the group was killed and the child is gone.
  */
 int process_run(const struct process_spec *spec, const struct process_limits *limits,

@@ -6,8 +6,10 @@
 #include "common/rpc/peer_text.h"
 #include "common/user_id.h"
 #include "service.h"
+#include "size.h"
 
-#define SETTING_COUNT 17
+#define SETTING_COUNT  19
+#define IMAGE_SIZE_MIN (1 << 20)
 
 static const struct peer_role roles[] = {
 	{ "reader", ROLE_READER },
@@ -52,6 +54,13 @@ static int check(struct settings *settings, struct err *err)
 	else
 		return err_field(err, "accel", "accel is '%s': must be auto, kvm or tcg",
 				 settings->accel_text);
+	if (size_parse(settings->image_size_text, &settings->image_bytes_max) < 0 ||
+	    settings->image_bytes_max < IMAGE_SIZE_MIN)
+		return err_field(
+			err, "image-size-max",
+			"image-size-max is '%.64s': must be a size of at least %s, such as "
+			"\"64GB\"",
+			settings->image_size_text, SIZE_STR(IMAGE_SIZE_MIN));
 	settings->gpu_agent_uid = (uid_t)-1;
 	if (*settings->gpu_agent_user && user_id_parse("gpu-agent-user", settings->gpu_agent_user,
 						       &settings->gpu_agent_uid, err) < 0)
@@ -85,6 +94,10 @@ int settings_parse(struct settings *s, int argc, char **argv, struct err *err)
 		  "containers-registries.conf for pulls; empty: the host's own" },
 		{ "auth-file", CONFIG_TEXT, &s->auth_file, "", 0, 0,
 		  "credentials for registries, as of containers-auth.json; empty: none" },
+		{ "image-pulls", CONFIG_UINT, &s->image_pulls, "2", 1, 64,
+		  "images that are pulled at a time; others wait" },
+		{ "image-size-max", CONFIG_TEXT, &s->image_size_text, "64GB", 0, 0,
+		  "what an image may take unpacked" },
 		{ "vm-uids", CONFIG_TEXT, &s->vm_uids, "", 0, 0,
 		  "FIRST-COUNT of /etc/subuid for VMs; empty: all after our first 65536" },
 		{ "vm-gids", CONFIG_TEXT, &s->vm_gids, "", 0, 0,

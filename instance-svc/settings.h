@@ -32,6 +32,8 @@ struct settings {
 	const char *registries_conf; /* empty: the host's own */
 	const char *auth_file;	     /* empty: none */
 	const char *vm_uids, *vm_gids;
+	uint64_t image_pulls;
+	uint64_t image_bytes_max;
 	uint64_t cpu_percent, memory_percent, disk_percent;
 	enum accel accel;
 	uid_t gpu_agent_uid; /* (uid_t)-1: anybody */
@@ -40,6 +42,7 @@ struct settings {
 
 	/* As given. */
 	const char *accel_text;
+	const char *image_size_text;
 	const char *gpu_agent_user;
 	struct config_list peer_texts;
 };

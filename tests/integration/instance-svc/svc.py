@@ -23,7 +23,8 @@ import grpc
 
 SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
 BUILD = os.path.abspath(sys.argv[1])
-PROTOS = ["hypeman/instance/v1/instance_service.proto", "hypeman/gpu/v1/gpu_service.proto"]
+PROTOS = ["hypeman/instance/v1/instance_service.proto", "hypeman/gpu/v1/gpu_service.proto",
+          "hypeman/image/v1/image_service.proto", "hypeman/volume/v1/volume_service.proto"]
 BOOT_S = 120
 
 failed = 0
@@ -53,8 +54,10 @@ def load_protos(folder):
                     "--python_out", folder] + PROTOS, check=True)
     sys.path.insert(0, folder)
     from hypeman.gpu.v1 import gpu_service_pb2 as gpu
+    from hypeman.image.v1 import image_service_pb2 as image
     from hypeman.instance.v1 import instance_service_pb2 as instance
-    return instance, gpu
+    from hypeman.volume.v1 import volume_service_pb2 as volume
+    return instance, gpu, image, volume
 
 
 def free_port():
@@ -250,7 +253,7 @@ class Service:
         self.user = "hmtest%d" % os.getpid()
         self.first_id = 2000000000 + (os.getpid() % 1000) * 131072
         self.make_user()
-        self.instance, self.gpu = load_protos(self.folder("protos"))
+        self.instance, self.gpu, self.image, self.volume = load_protos(self.folder("protos"))
         self.registry = Registry(self.work)
         self.agent = Agent(self.gpu, self.work + "/agent.sock")
         self.state = self.folder("state", owner=True)
@@ -320,6 +323,8 @@ class Service:
                 self.process.poll() is not None:
             raise RuntimeError("instance-svc does not start: " + open(self.log).read())
         self.client = Client(self.instance, "hypeman.instance.v1.InstanceService", sock)
+        self.images = Client(self.image, "hypeman.image.v1.ImageService", sock)
+        self.volumes = Client(self.volume, "hypeman.volume.v1.VolumeService", sock)
 
     def is_up(self):
         with socket.socket(socket.AF_UNIX) as s:

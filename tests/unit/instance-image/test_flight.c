@@ -187,6 +187,72 @@ static void the_last_to_give_up_ends_the_work(void **state)
 	assert_int_equal(job.released, 2);
 }
 
+static void those_that_wait_are_served_in_their_order(void **state)
+{
+	struct caller callers[3];
+	static const char *const keys[] = { "a", "b", "c" };
+
+	(void)state;
+	setup(1);
+	for (int i = 0; i < 3; i++) {
+		start(&callers[i], keys[i]);
+		for (int tries = 0; tries < 5000; tries++) {
+			if (i == 0 ? read_locked(&job.running) == 1
+				   : image_flights_position(&flights, keys[i]) == (unsigned)i)
+				break;
+			sleep_ms(1);
+		}
+	}
+	assert_int_equal(image_flights_position(&flights, "a"), 0);
+	assert_int_equal(image_flights_position(&flights, "b"), 1);
+	assert_int_equal(image_flights_position(&flights, "c"), 2);
+	assert_int_equal(image_flights_position(&flights, "d"), 0);
+	__atomic_store_n(&callers[1].cancelled, true, __ATOMIC_RELAXED);
+	pthread_join(callers[1].thread, NULL);
+	assert_int_equal(image_flights_position(&flights, "c"), 1);
+	let_go();
+	pthread_join(callers[0].thread, NULL);
+	pthread_join(callers[2].thread, NULL);
+	image_flights_done(&flights);
+}
+
+static void kept_work_goes_on_without_a_caller_until_it_is_dropped(void **state)
+{
+	struct caller caller;
+	struct err err;
+
+	(void)state;
+	setup(2);
+	assert_int_equal(image_flights_keep(&flights, "a", work, &job, release, &err), 0);
+	assert_int_equal(image_flights_keep(&flights, "a", work, &job, release, &err), 0);
+	wait_for(&job.running, 1);
+	start(&caller, "a");
+	wait_for(&job.released, 2);
+	__atomic_store_n(&caller.cancelled, true, __ATOMIC_RELAXED);
+	pthread_join(caller.thread, NULL);
+	sleep_ms(20);
+	assert_int_equal(read_locked(&job.running), 1);
+	image_flights_drop(&flights, "b"); /* another's key changes nothing */
+	image_flights_drop(&flights, "a");
+	image_flights_done(&flights);
+	assert_true(job.saw_abandoned);
+	assert_int_equal(job.runs, 1);
+	assert_int_equal(job.released, 3);
+}
+
+static void work_that_is_kept_ends_by_itself(void **state)
+{
+	struct err err;
+
+	(void)state;
+	setup(2);
+	assert_int_equal(image_flights_keep(&flights, "a", work, &job, release, &err), 0);
+	let_go();
+	image_flights_done(&flights);
+	assert_false(job.saw_abandoned);
+	assert_int_equal(job.released, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -194,6 +260,9 @@ int main(void)
 		cmocka_unit_test(the_limit_holds),
 		cmocka_unit_test(one_that_gives_up_does_not_stop_the_others),
 		cmocka_unit_test(the_last_to_give_up_ends_the_work),
+		cmocka_unit_test(those_that_wait_are_served_in_their_order),
+		cmocka_unit_test(kept_work_goes_on_without_a_caller_until_it_is_dropped),
+		cmocka_unit_test(work_that_is_kept_ends_by_itself),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
