@@ -49,6 +49,7 @@ static const struct tree_entry sys_entries[] = {
 	{ "class", TREE_DIR, .child = KIND_CLASS },
 	{ "devices", TREE_DIR, .child = KIND_DEVICES },
 	{ "kernel", TREE_DIR, .child = KIND_KERNEL },
+	{ "module", TREE_DIR, .child = KIND_MODULE },
 };
 
 static const struct tree_entry bus_entries[] = {
@@ -63,6 +64,28 @@ static const struct tree_entry class_entries[] = {
 
 static const struct tree_entry kernel_entries[] = {
 	{ "iommu_groups", TREE_DIR, .child = KIND_IOMMU_GROUPS },
+};
+
+static bool has_nvidia(const struct host *host, struct node node)
+{
+	(void)node;
+	return host_find_driver(host, "nvidia") != NULL;
+}
+
+static int nvidia_version_show(struct host *host, struct node node, FILE *out)
+{
+	(void)host;
+	(void)node;
+	fputs("550.90.05\n", out); /* of vGPU 17.2 */
+	return 0;
+}
+
+static const struct tree_entry module_entries[] = {
+	{ "nvidia", TREE_DIR, .child = KIND_MODULE_NVIDIA, .exists = has_nvidia },
+};
+
+static const struct tree_entry module_nvidia_entries[] = {
+	{ "version", TREE_RO, .show = nvidia_version_show },
 };
 
 static const struct tree_entry bus_mdev_entries[] = {
@@ -93,8 +116,8 @@ static bool group_exists(const struct host *host, struct node node)
 
 static int group_type_show(struct host *host, struct node node, FILE *out)
 {
-	/* Groups of vGPUs have no IOMMU behind them. */
-	fputs(mdev_of_group(host, group_find(host, node.object)) ? "unknown\n" : "DMA-FQ\n", out);
+	/* With iommu=pt. Groups of vGPUs have no IOMMU behind them. */
+	fputs(mdev_of_group(host, group_find(host, node.object)) ? "unknown\n" : "identity\n", out);
 	return 0;
 }
 
@@ -169,6 +192,8 @@ const struct tree_kind tree_top_kinds[KIND_COUNT] = {
 	[KIND_BUS] = { TREE_DIR, .is_fixed = true, TREE_ENTRIES(bus_entries) },
 	[KIND_CLASS] = { TREE_DIR, .is_fixed = true, TREE_ENTRIES(class_entries) },
 	[KIND_KERNEL] = { TREE_DIR, .is_fixed = true, TREE_ENTRIES(kernel_entries) },
+	[KIND_MODULE] = { TREE_DIR, .is_fixed = true, TREE_ENTRIES(module_entries) },
+	[KIND_MODULE_NVIDIA] = { TREE_DIR, .is_fixed = true, TREE_ENTRIES(module_nvidia_entries) },
 	[KIND_BUS_MDEV] = { TREE_DIR, .is_fixed = true, TREE_ENTRIES(bus_mdev_entries) },
 	[KIND_IOMMU_GROUPS] = { TREE_DIR, .is_fixed = true, .find = groups_find,
 				.list = groups_list },

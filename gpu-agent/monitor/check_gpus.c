@@ -5,18 +5,18 @@
 #include <string.h>
 
 #include "check.h"
+#include "check_types.h"
 #include "gpu_holders.h"
 #include "pci.h"
 #include "plan.h"
-#include "vendor.h"
 
 #define NO_FIX ""
 
 /* What the host has of each, to be summed up at the end. */
 struct sums {
 	unsigned gpus;
-	unsigned vgpu_slots; /* functions that vGPUs can be created on */
 	unsigned passthrough;
+	struct check_types types;
 	bool nvswitch;
 	struct pci_addr addresses[OPS_GPUS_MAX];
 };
@@ -34,6 +34,35 @@ static unsigned count_entries(const struct tree *sysfs, const char *path)
 	while ((entry = readdir(dir)))
 		count += entry->d_name[0] != '.';
 	return count;
+}
+
+/*
+ * Through which domain the host's own devices reach memory: with iommu=pt all of it, which
+ * costs nothing. Kernels before 5.11 do not say.
+ */
+static void check_translation(const struct check *check)
+{
+	scoped_dir DIR *dir = NULL;
+	const struct dirent *entry;
+	unsigned direct = 0, translated = 0;
+	char type[32];
+
+	if (tree_list(&check->host->sysfs, &dir, "kernel/iommu_groups") < 0)
+		return;
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.' ||
+		    tree_read(&check->host->sysfs, type, sizeof(type),
+			      "kernel/iommu_groups/%s/type", entry->d_name) < 0)
+			continue;
+		direct += strcmp(type, "identity") == 0;
+		translated += strncmp(type, "DMA", 3) == 0;
+	}
+	if (direct > 0)
+		check_add(check, OP_LEVEL_PASS, "iommu-mode", "", NO_FIX,
+			  "the host's own devices pass the IOMMU untranslated");
+	else if (translated > 0)
+		check_add(check, OP_LEVEL_WARN, "iommu-mode", "", "boot with \"iommu=pt\"",
+			  "the host's own devices are translated by the IOMMU, which is slower");
 }
 
 static void check_iommu(const struct check *check)
@@ -70,6 +99,8 @@ static void check_vfio(const struct check *check)
 
 static void check_driver(const struct check *check, struct pci_addr gpu, const char *driver)
 {
+	char version[32];
+
 	if (driver[0] == '\0')
 		check_add(check, OP_LEVEL_WARN, "driver", PCI_STR(gpu),
 			  "install the vendor's host driver for vGPUs; passthrough works without",
@@ -82,6 +113,11 @@ static void check_driver(const struct check *check, struct pci_addr gpu, const c
 	else if (pci_is_vfio_driver(driver))
 		check_add(check, OP_LEVEL_PASS, "driver", PCI_STR(gpu), NO_FIX,
 			  "bound to %s for passthrough", driver);
+	else if (tree_read(&check->host->sysfs, version, sizeof(version), "module/%s/version",
+			   driver) > 0)
+		check_add(check, OP_LEVEL_PASS, "driver", PCI_STR(gpu), NO_FIX,
+			  "driver %s %s has it: drivers in guests with vGPUs must fit its release",
+			  driver, version);
 	else
 		check_add(check, OP_LEVEL_PASS, "driver", PCI_STR(gpu), NO_FIX, "driver %s has it",
 			  driver);
@@ -183,22 +219,6 @@ static void check_vf(const struct check *check, struct pci_addr vf)
 			"vfio-pci has taken it: no vGPU can be made there");
 }
 
-/* Whether vGPUs can be made on a function, and that its files can be read. */
-static void check_types(const struct check *check, struct pci_addr function, struct sums *sums)
-{
-	const struct tree *sysfs = &check->host->sysfs;
-	bool is_vendor = tree_exists(sysfs, VENDOR_CREATABLE, PCI_STR(function)) == 1;
-	char text[TREE_TEXT_MAX];
-
-	if (tree_exists(sysfs, PCI "/mdev_supported_types", PCI_STR(function)) == 1 || is_vendor)
-		sums->vgpu_slots++;
-	if (is_vendor &&
-	    tree_read(sysfs, text, sizeof(text), VENDOR_CREATABLE, PCI_STR(function)) < 0)
-		check_add(check, OP_LEVEL_WARN, "vgpu-types", PCI_STR(function),
-			  "see \"dmesg\"; restart nvidia-vgpu-mgr",
-			  "its list of vGPU types cannot be read, so it is not used");
-}
-
 /* ---- users -------------------------------------------------------------------------------- */
 
 static const char *fix_for(const char *command)
@@ -250,23 +270,25 @@ static void check_function(const struct check *check, struct pci_addr address, s
 		check_gpu(check, address, sums);
 	else
 		check_vf(check, address);
-	check_types(check, address, sums);
+	check_types_look(check, physical, address, &sums->types);
 }
 
 static void check_sums(const struct check *check, const struct sums *sums)
 {
+	unsigned vgpu_slots = check_types_report(check, &sums->types);
+
 	if (sums->gpus == 0)
 		check_add(check, OP_LEVEL_FAIL, "gpu", "",
 			  "look with \"lspci -nn -d ::0300\" and \"lspci -nn -d ::0302\"; other "
 			  "vendors than NVIDIA are named by device-vendor",
 			  "there is no GPU of a vendor in device-vendor");
-	else if (sums->vgpu_slots == 0 && sums->passthrough == 0)
+	else if (vgpu_slots == 0 && sums->passthrough == 0)
 		check_add(check, OP_LEVEL_FAIL, "gpu", "", "see the lines above",
 			  "of %u GPUs none makes vGPUs and none can be passed through", sums->gpus);
 	else
 		check_add(check, OP_LEVEL_PASS, "gpu", "", NO_FIX,
 			  "%u GPUs: %u functions for vGPUs, %u GPUs for passthrough", sums->gpus,
-			  sums->vgpu_slots, sums->passthrough);
+			  vgpu_slots, sums->passthrough);
 }
 
 void check_gpus(const struct check *check)
@@ -277,6 +299,7 @@ void check_gpus(const struct check *check)
 	struct pci_addr address;
 
 	check_iommu(check);
+	check_translation(check);
 	check_vfio(check);
 	if (tree_list(&check->host->sysfs, &dir, "bus/pci/devices") < 0)
 		check_add(check, OP_LEVEL_FAIL, "pci", "", NO_FIX, "cannot list the PCI devices");

@@ -120,7 +120,7 @@ static void a_vgpu_appears_everywhere_at_once(void **state)
 	expect_link(host, "sys/kernel/iommu_groups/34/devices/" U1,
 		    "../../../../devices/pci0000:41/" VF0 "/" U1);
 	expect_text(host, "sys/kernel/iommu_groups/34/type", "unknown\n");
-	expect_text(host, "sys/kernel/iommu_groups/2/type", "DMA-FQ\n");
+	expect_text(host, "sys/kernel/iommu_groups/2/type", "identity\n");
 	assert_true(exists(host, VF0_PATH "/" U1 "/vfio-dev/vfio0"));
 	assert_true(exists(host, "dev/vfio/34"));
 }
