@@ -4,12 +4,14 @@
 #include <linux/bpf.h>
 #include <linux/netlink.h>
 #include <pthread.h>
+#include <seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -73,7 +75,9 @@ static int hear_of_devices(void)
 /* In the filter's reach too: it inherits it. */
 static void *make_folder_in_thread(void *argument)
 {
-	*(int *)argument = answer(mkdir("/tmp/not-allowed", 0700));
+	*(int *)argument = pthread_setname_np(pthread_self(), "named")
+				   ? 0
+				   : answer(mkdir("/tmp/not-allowed", 0700));
 	return NULL;
 }
 
@@ -83,7 +87,7 @@ static int start_thread(void)
 	int refusal = 0;
 
 	if (pthread_create(&thread, NULL, make_folder_in_thread, &refusal) ||
-	    pthread_setname_np(thread, "named") || pthread_join(thread, NULL))
+	    pthread_join(thread, NULL))
 		return 1;
 	return refusal != EPERM;
 }
@@ -271,6 +275,38 @@ static void a_failed_assertion_is_not_taken_for_an_intruder(void **state)
 	assert_int_equal(WTERMSIG(status), SIGABRT);
 }
 
+/* As a systemd unit does whose SystemCallFilter= has no seccomp. Says whether that is told. */
+static int enter_where_refused(void)
+{
+	scmp_filter_ctx outside = seccomp_init(SCMP_ACT_ALLOW);
+	struct err err;
+
+	if (!outside ||
+	    seccomp_rule_add(outside, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(seccomp), 0) != 0 ||
+	    seccomp_load(outside) != 0)
+		return 1;
+	seccomp_release(outside);
+	if (sandbox_enter(&err) == 0)
+		return 2;
+	return strstr(err.message, "no filter outside refuses seccomp()") ? 0 : 3;
+}
+
+static void a_filter_that_cannot_be_loaded_is_told(void **state)
+{
+	int status = -1;
+	pid_t pid;
+
+	(void)state;
+	if (!SANDBOX_FILTERS)
+		skip();
+	pid = fork();
+	if (pid == 0)
+		_exit(enter_where_refused());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +314,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_listed_fails),
 		cmocka_unit_test(what_only_an_intruder_does_is_deadly),
 		cmocka_unit_test(a_failed_assertion_is_not_taken_for_an_intruder),
+		cmocka_unit_test(a_filter_that_cannot_be_loaded_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
