@@ -15,6 +15,7 @@ struct call_input {
 	const struct url_path *path;
 	const char *query; /* raw; NULL without one */
 	const struct text *body;
+	const char *request_id; /* by which the service knows the request; empty: none */
 };
 
 /* Builds the request of the route's RPC. *ret is freed with proto_message_free(). */

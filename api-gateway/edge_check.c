@@ -138,20 +138,26 @@ static bool is_loopback(const char *host)
 	return inet_pton(AF_INET, name, &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
 }
 
-int edge_check_caller(const struct request *request, struct err *err)
+/* "http://" and our Host; a proxy that speaks TLS for us makes it "https://". */
+static bool is_own_origin(const char *origin, const char *host, bool has_auth)
+{
+	if (has_auth && strncmp(origin, "https://", 8) == 0)
+		return strcasecmp(origin + 8, host) == 0;
+	return strncmp(origin, "http://", 7) == 0 && strcasecmp(origin + 7, host) == 0;
+}
+
+int edge_check_caller(const struct request *request, bool has_auth, struct err *err)
 {
 	const char *host = request_header(request, "Host");
 	const char *origin = request_header(request, "Origin");
 
-	if (!is_loopback(host))
+	if (!has_auth && !is_loopback(host))
 		return err_set(err, ERR_FORBIDDEN,
 			       "Host is %s, must be a loopback name such as 127.0.0.1: there is no "
 			       "authentication",
 			       field_quote(host).s);
-	if (!origin)
-		return 0;
-	if (request_count_header(request, "Origin") == 1 && strncmp(origin, "http://", 7) == 0 &&
-	    strcasecmp(origin + 7, host) == 0)
+	if (!origin ||
+	    (request_count_header(request, "Origin") == 1 && is_own_origin(origin, host, has_auth)))
 		return 0;
 	return err_set(err, ERR_FORBIDDEN_ORIGIN,
 		       "Origin is %s, pages of other origins may not call this API",

@@ -12,6 +12,8 @@
 #ifndef API_GATEWAY_EDGE_CHECK_H
 #define API_GATEWAY_EDGE_CHECK_H
 
+#include <stdbool.h>
+
 #include "common/err.h"
 
 #include "request.h"
@@ -26,9 +28,9 @@ int edge_check_layout(const struct request *request, struct err *err);
 int edge_check_framing(const struct request *request, struct err *err);
 
 /*
- * That a web page elsewhere cannot drive us: without authentication, Host must name the
- * loopback interface (against DNS rebinding), and an Origin must be our own.
+ * That a web page elsewhere cannot drive us: an Origin must be our own, and without
+ * authentication Host must name the loopback interface (against DNS rebinding).
  */
-int edge_check_caller(const struct request *request, struct err *err);
+int edge_check_caller(const struct request *request, bool has_auth, struct err *err);
 
 #endif

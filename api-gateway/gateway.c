@@ -10,6 +10,7 @@
 
 #include "call.h"
 #include "exec.h"
+#include "idempotency.h"
 #include "long_call.h"
 #include "proto_message.h"
 #include "sse.h"
@@ -19,6 +20,8 @@
 /* What one request needs beyond its stack. */
 struct work {
 	struct url_path path;
+	struct token_subject caller;
+	struct idempotency_id request_id;
 	struct text body;
 	struct response response;
 };
@@ -175,24 +178,39 @@ static int run_unary(struct gateway *gateway, const struct route *route, struct 
 	}
 }
 
+/* Strangers are told nothing, not even what there is. */
+static int check_caller(const struct gateway *gateway, const struct request *request,
+			const struct route *route, struct work *work, struct err *err)
+{
+	const char *scope = route ? route->scope : NULL;
+
+	if (!gateway->auth || (route && scope[0] == '\0') ||
+	    auth_check(gateway->auth, request, scope, &work->caller, err) == 0)
+		return 0;
+	work->response.allow[0] = '\0';
+	return -1;
+}
+
 /* 0 when the exchange has been answered. */
 static int handle(struct gateway *gateway, struct exchange *exchange, struct work *work,
 		  struct err *err)
 {
 	const struct request *request = exchange_request(exchange);
-	const struct call_input input = { &work->path, request->query, &work->body };
+	const struct call_input input = { &work->path, request->query, &work->body,
+					  work->request_id.s };
 	const struct route *route;
 
 	if (url_path_parse(request->target, &work->path, err))
 		return -1;
 	route = route_find(&gateway->routes, request->method, &work->path, work->response.allow,
 			   sizeof(work->response.allow), err);
-	if (!route && work->response.allow[0] && strcmp(request->method, "OPTIONS") == 0) {
+	if (work->response.allow[0] && strcmp(request->method, "OPTIONS") == 0) {
 		work->response.status = 204;
 		exchange_respond(exchange, &work->response);
 		return 0;
 	}
-	if (!route)
+	if (check_caller(gateway, request, route, work, err) || !route ||
+	    idempotency_read(request, work->caller.s, &work->request_id, err))
 		return -1;
 	if (route->kind == ROUTE_STREAM)
 		return run_stream(gateway, route, exchange, &input, err);

@@ -12,6 +12,7 @@
 
 #include "common/err.h"
 
+#include "auth.h"
 #include "http.h"
 #include "route.h"
 #include "services.h"
@@ -27,6 +28,7 @@ struct join {
 struct gateway {
 	struct services services; /* filled by the caller before gateway_init() */
 	unsigned streams_max;
+	struct auth *auth; /* borrowed; NULL: nobody is asked who they are */
 
 	struct field_table *fields; /* owned */
 	struct route_table routes;

@@ -20,6 +20,7 @@ struct http_server {
 	http_handler handler;
 	void *user;
 	unsigned threads;
+	bool has_auth;
 	unsigned port;
 	atomic_uint connections;
 	atomic_uint running; /* calls of the handler */
@@ -43,7 +44,7 @@ static void run(struct http_server *server, struct exchange *exchange)
 		exchange_refuse_frame(exchange, err);
 		return;
 	}
-	if (edge_check_caller(request, err)) {
+	if (edge_check_caller(request, server->has_auth, err)) {
 		exchange_refuse(exchange, err);
 		return;
 	}
@@ -191,6 +192,7 @@ struct http_server *http_server_start(const struct http_options *options, struct
 	server->handler = options->handler;
 	server->user = options->user;
 	server->threads = options->threads;
+	server->has_auth = options->has_auth;
 	mg_init_library(MG_FEATURES_DEFAULT);
 	if (start(server, options, err)) {
 		free(server);

@@ -21,6 +21,7 @@ struct http_options {
 	const char *address; /* "127.0.0.1" */
 	unsigned port;	     /* 0: any free one */
 	unsigned threads;    /* connections at once, idle ones too */
+	bool has_auth;	     /* the handler asks callers who they are */
 	http_handler handler;
 	void *user;
 };

@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/rpc/rpc.h"
 
+#include "auth.h"
 #include "gateway.h"
 #include "settings.h"
 
@@ -20,7 +21,19 @@ static int connect_services(struct gateway *gateway, const struct settings *sett
 			    settings->instance_svc_socket, settings->instance_svc_uid, err);
 }
 
-/* Serves until one of the signals comes. */
+static void reload(struct gateway *gateway)
+{
+	struct err err;
+
+	if (!gateway->auth)
+		log_info("api-gateway: SIGHUP: there is nothing to read again");
+	else if (auth_reload(gateway->auth, &err))
+		log_error("api-gateway: the secret stays as it was: %s", err.message);
+	else
+		log_info("api-gateway: the secret was read again");
+}
+
+/* Serves until SIGTERM or SIGINT comes. */
 static int serve(struct gateway *gateway, const struct settings *settings, const sigset_t *signals,
 		 struct err *err)
 {
@@ -28,6 +41,7 @@ static int serve(struct gateway *gateway, const struct settings *settings, const
 		.address = settings->address,
 		.port = settings->port,
 		.threads = (unsigned)settings->threads,
+		.has_auth = gateway->auth != NULL,
 		.handler = gateway_handle,
 		.user = gateway,
 	};
@@ -38,14 +52,16 @@ static int serve(struct gateway *gateway, const struct settings *settings, const
 		return -1;
 	log_info("api-gateway: listening on http://%s:%u", settings->address,
 		 http_server_port(server));
-	sigwait(signals, &signal_number);
+	while (sigwait(signals, &signal_number) == 0 && signal_number == SIGHUP)
+		reload(gateway);
 	log_info("api-gateway: stopping (signal %d)", signal_number);
 	return 0;
 }
 
-static int run(const struct settings *settings, const sigset_t *signals, struct err *err)
+static int run(const struct settings *settings, struct auth *auth, const sigset_t *signals,
+	       struct err *err)
 {
-	struct gateway gateway = { .streams_max = (unsigned)settings->streams };
+	struct gateway gateway = { .streams_max = (unsigned)settings->streams, .auth = auth };
 	int r;
 
 	if (rpc_global_init(err))
@@ -65,8 +81,13 @@ int main(int argc, char **argv)
 	struct settings settings = { 0 };
 	struct err err;
 	sigset_t signals;
+	struct auth *auth = NULL;
 	int r = settings_parse(&settings, argc, argv, &err);
 
+	if (r == 0 && settings.jwt_secret_file) {
+		auth = auth_new(settings.jwt_secret_file, &err);
+		r = auth ? 0 : -1;
+	}
 	if (r == 0 && settings.config.check_only) {
 		puts("ok");
 	} else if (r == 0) {
@@ -76,11 +97,13 @@ int main(int argc, char **argv)
 		sigemptyset(&signals);
 		sigaddset(&signals, SIGTERM);
 		sigaddset(&signals, SIGINT);
+		sigaddset(&signals, SIGHUP);
 		sigprocmask(SIG_BLOCK, &signals, NULL);
-		r = run(&settings, &signals, &err);
+		r = run(&settings, auth, &signals, &err);
 	}
 	if (r < 0)
 		log_error("api-gateway: %s", err.message);
+	auth_free(auth);
 	settings_done(&settings);
 	return r < 0 ? 1 : 0;
 }

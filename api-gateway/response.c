@@ -21,6 +21,7 @@ static const char *reason_phrase(int status)
 		{ 202, "Accepted" },
 		{ 204, "No Content" },
 		{ 400, "Bad Request" },
+		{ 401, "Unauthorized" },
 		{ 403, "Forbidden" },
 		{ 404, "Not Found" },
 		{ 405, "Method Not Allowed" },
@@ -74,6 +75,7 @@ void response_set_problem(struct response *response, const struct err *err)
 	response->status = info->http_status;
 	response->retry_later = info->retry == RETRY_LATER;
 	response->never_retry = info->retry == RETRY_NEVER;
+	response->challenge = err->reason == ERR_UNAUTHENTICATED;
 	text_append_string(&response->body, "{\"code\":");
 	text_append_json_string(&response->body, info->word);
 	text_append_string(&response->body, ",\"message\":");
@@ -108,6 +110,8 @@ void response_write_head(const struct response *response, bool close, struct tex
 		text_append_format(to, "Retry-After: %d\r\n", RETRY_AFTER_SECONDS);
 	if (response->never_retry)
 		text_append_string(to, "x-should-retry: false\r\n");
+	if (response->challenge)
+		text_append_string(to, "WWW-Authenticate: Bearer realm=\"hypeman\"\r\n");
 	text_append_format(to,
 			   "Cache-Control: no-store\r\n"
 			   "X-Content-Type-Options: nosniff\r\n"

@@ -16,6 +16,7 @@ struct response {
 	char allow[64];	  /* of Allow; empty: none */
 	bool retry_later; /* may go away by itself: Retry-After */
 	bool never_retry; /* x-should-retry: false */
+	bool challenge;	  /* WWW-Authenticate */
 };
 
 void response_done(struct response *response);

@@ -14,18 +14,20 @@
 #include "proto_message.h"
 
 static struct route routes[] = {
-#define HEALTH(method, pattern) { ROUTE_HEALTH, #method, pattern, .status = 200, .query = "" },
-#define JOIN(method, pattern)	{ ROUTE_JOIN, #method, pattern, .status = 200, .query = "" },
+#define HEALTH(method, pattern, scope)                                                             \
+	{ ROUTE_HEALTH, #method, pattern, scope, .status = 200, .query = "" },
+#define JOIN(method, pattern, scope)                                                               \
+	{ ROUTE_JOIN, #method, pattern, scope, .status = 200, .query = "" },
 #define PART(name, api, rpc, answer)                                                               \
-	{ ROUTE_PART, NULL, name, API_##api, rpc, "", answer, "", 200, "" },
-#define CALL(method, pattern, api, rpc, body, answer, status, query)                               \
-	{ ROUTE_CALL, #method, pattern, API_##api, rpc, body, answer, "", status, query },
-#define LONG(method, pattern, api, rpc, answer, query)                                             \
-	{ ROUTE_LONG, #method, pattern, API_##api, rpc, "", answer, "", 200, query },
-#define STREAM(method, pattern, api, rpc, answer, follow, query)                                   \
-	{ ROUTE_STREAM, #method, pattern, API_##api, rpc, "", answer, follow, 200, query },
-#define EXEC(method, pattern, api, rpc, body)                                                      \
-	{ ROUTE_EXEC, #method, pattern, API_##api, rpc, body, "", "", 101, "" },
+	{ ROUTE_PART, NULL, name, "", API_##api, rpc, "", answer, "", 200, "" },
+#define CALL(method, pattern, scope, api, rpc, body, answer, status, query)                        \
+	{ ROUTE_CALL, #method, pattern, scope, API_##api, rpc, body, answer, "", status, query },
+#define LONG(method, pattern, scope, api, rpc, answer, query)                                      \
+	{ ROUTE_LONG, #method, pattern, scope, API_##api, rpc, "", answer, "", 200, query },
+#define STREAM(method, pattern, scope, api, rpc, answer, follow, query)                            \
+	{ ROUTE_STREAM, #method, pattern, scope, API_##api, rpc, "", answer, follow, 200, query },
+#define EXEC(method, pattern, scope, api, rpc, body)                                               \
+	{ ROUTE_EXEC, #method, pattern, scope, API_##api, rpc, body, "", "", 101, "" },
 #include "routes.def"
 };
 

@@ -50,6 +50,7 @@ struct route {
 	enum route_kind kind;
 	const char *method;  /* "GET"; of a part: NULL */
 	const char *pattern; /* of a part: its name */
+	const char *scope;   /* empty: open to all */
 	enum api_id api;
 	const char *rpc;
 	const char *body_name;	 /* with a '?' at its end: it may be empty */

@@ -24,17 +24,20 @@ static int parse_listen(struct settings *settings, struct err *err)
 	memcpy(settings->address, settings->listen, length);
 	settings->address[length] = '\0';
 	port = strtoul(colon + 1, &end, 10);
+	if (strcmp(end, "s") == 0)
+		return err_field(err, "listen",
+				 "listen is '%s': TLS is not served here (it would crash in this "
+				 "system's civetweb); put nginx before it, as in %s",
+				 settings->listen, "deploy/nginx/hypeman.conf");
 	if (*end || port > 65535 || inet_pton(AF_INET, settings->address, &address) != 1)
 		return err_field(err, "listen",
 				 "listen is '%s', must be an IPv4 address, ':' and a port",
 				 settings->listen);
-	if (ntohl(address.s_addr) >> 24 != 127)
-		return err_field(
-			err, "listen",
-			"listen is '%s': without authentication the gateway serves the "
-			"loopback interface only, 127.0.0.1:%lu; to serve a network, put a "
-			"proxy that authenticates before it",
-			settings->listen, port);
+	if (ntohl(address.s_addr) >> 24 != 127 && !settings->jwt_secret_file)
+		return err_field(err, "listen",
+				 "listen is '%s': without authentication (jwt-secret-file) the "
+				 "gateway serves the loopback interface only, 127.0.0.1:%lu",
+				 settings->listen, port);
 	settings->port = (unsigned)port;
 	return 0;
 }
@@ -43,7 +46,7 @@ int settings_parse(struct settings *settings, int argc, char **argv, struct err 
 {
 	const struct config_setting table[] = {
 		{ "listen", CONFIG_TEXT, &settings->listen, "127.0.0.1:8080", 0, 0,
-		  "loopback address and port of the REST API; port 0 takes a free one" },
+		  "IPv4 address (loopback, unless there is authentication) and port; 0 takes a free one" },
 		{ "gpu-agent-socket", CONFIG_PATH, &settings->gpu_agent_socket,
 		  "/run/hypeman/gpu-agent/sock", 0, 0, "where gpu-agent listens" },
 		{ "gpu-agent-user", CONFIG_TEXT, &settings->gpu_agent_user, "hypeman-gpu", 0, 0,
@@ -58,6 +61,8 @@ int settings_parse(struct settings *settings, int argc, char **argv, struct err 
 		  "log streams at once, fewer than threads" },
 		{ "timeout-seconds", CONFIG_UINT, &settings->timeout_seconds, "30", 1, 300,
 		  "how long a service may take for one call" },
+		{ "jwt-secret-file", CONFIG_PATH, &settings->jwt_secret_file, NULL, 0, 0,
+		  "ask for JWTs (HS256) signed with this file's content; read again on SIGHUP" },
 		{ "debug", CONFIG_BOOL, &settings->debug, "false", 0, 0, "log every request" },
 	};
 	int r;

@@ -20,6 +20,7 @@ struct settings {
 	uint64_t threads;
 	uint64_t streams;
 	uint64_t timeout_seconds;
+	const char *jwt_secret_file; /* NULL: no authentication */
 	bool debug;
 
 	/* From the texts. */

@@ -180,12 +180,14 @@ static void sixty_four_headers_are_too_many(void **state)
 	assert_int_equal(edge_check_layout(&parsed.request, &err), -1);
 }
 
+static bool has_auth;
+
 static int check_caller(const char *host, const char *origin, struct err *err)
 {
 	struct request request = { .header_count = origin ? 2 : 1,
 				   .headers = { { "Host", host }, { "origin", origin } } };
 
-	return edge_check_caller(&request, err);
+	return edge_check_caller(&request, has_auth, err);
 }
 
 static void only_loopback_names_are_hosts(void **state)
@@ -256,6 +258,20 @@ static void only_our_own_origin_may_call(void **state)
 	}
 }
 
+static void with_authentication_any_host_is_served_but_no_foreign_page(void **state)
+{
+	struct err err;
+
+	(void)state;
+	has_auth = true;
+	assert_int_equal(check_caller("api.example.com", NULL, &err), 0);
+	assert_int_equal(check_caller("api.example.com", "https://api.example.com", &err), 0);
+	assert_int_equal(check_caller("api.example.com:80", "http://API.example.com:80", &err), 0);
+	assert_int_equal(check_caller("api.example.com", "https://example.com", &err), -1);
+	assert_int_equal(err.reason, ERR_FORBIDDEN_ORIGIN);
+	has_auth = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +281,7 @@ int main(void)
 		cmocka_unit_test(sixty_four_headers_are_too_many),
 		cmocka_unit_test(only_loopback_names_are_hosts),
 		cmocka_unit_test(only_our_own_origin_may_call),
+		cmocka_unit_test(with_authentication_any_host_is_served_but_no_foreign_page),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,6 +40,18 @@ static void defaults_are_the_installed_places(void **state)
 	settings_done(&settings);
 }
 
+static void tls_is_refused_with_the_reason(void **state)
+{
+	struct settings settings;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse("--listen", "127.0.0.1:8443s", &settings, &err), -1);
+	assert_non_null(strstr(err.message, "TLS is not served here"));
+	assert_non_null(strstr(err.message, "deploy/nginx/hypeman.conf"));
+	settings_done(&settings);
+}
+
 static void only_loopback_is_listened_on(void **state)
 {
 	static const char *const open[] = { "0.0.0.0:8080", "192.168.1.1:80", "128.0.0.1:80",
@@ -98,6 +110,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_the_installed_places),
+		cmocka_unit_test(tls_is_refused_with_the_reason),
 		cmocka_unit_test(only_loopback_is_listened_on),
 		cmocka_unit_test(wrong_values_are_named),
 	};
