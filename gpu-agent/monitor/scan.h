@@ -13,9 +13,9 @@
 #include "job.h"
 #include "pci_names.h"
 
+/* mdev types that were read, by GPU and name. */
 struct scan_types_known {
-	size_t count;
-	struct scan_type *items; /* owned */
+	void *root; /* owned: of tsearch() */
 };
 
 struct scan {

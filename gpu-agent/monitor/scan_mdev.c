@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,33 +31,42 @@ struct scan_type {
 	struct op_mdev_type type;
 };
 
+static int compare_types(const void *a, const void *b)
+{
+	const struct scan_type *x = a, *y = b;
+	int order = pci_addr_compare(x->gpu, y->gpu);
+
+	return order ? order : strcmp(x->type.type, y->type.type);
+}
+
 static const struct op_mdev_type *find_known(const struct scan_types_known *known,
 					     struct pci_addr gpu, const char *name)
 {
-	for (size_t i = 0; i < known->count; i++)
-		if (pci_addr_compare(known->items[i].gpu, gpu) == 0 &&
-		    strcmp(known->items[i].type.type, name) == 0)
-			return &known->items[i].type;
-	return NULL;
+	struct scan_type key = { .gpu = gpu };
+	struct scan_type **found;
+
+	strcpy(key.type.type, name);
+	found = tfind(&key, &known->root, compare_types);
+	return found ? &(*found)->type : NULL;
 }
 
 /* Without memory it is read again. */
 static void keep(struct scan_types_known *known, struct pci_addr gpu,
 		 const struct op_mdev_type *type)
 {
-	struct scan_type *grown =
-		reallocarray(known->items, known->count + 1, sizeof(*known->items));
+	scoped_free struct scan_type *kept = malloc(sizeof(*kept));
 
-	if (!grown)
+	if (!kept)
 		return;
-	known->items = grown;
-	grown[known->count++] = (struct scan_type){ gpu, *type };
+	*kept = (struct scan_type){ gpu, *type };
+	if (tsearch(kept, &known->root, compare_types))
+		(void)TAKE_PTR(kept); /* the tree's now */
 }
 
 void scan_types_known_done(struct scan_types_known *known)
 {
-	free(known->items);
-	*known = (struct scan_types_known){ 0 };
+	tdestroy(known->root, free);
+	known->root = NULL;
 }
 
 /* Whether all there is was read. */

@@ -257,6 +257,13 @@ static int fill_offer(struct inventory *inventory, struct inventory_slot *slot,
 	return 0;
 }
 
+/* The types of one parent come one after another: it is looked for once. */
+static bool is_type_of_same(const struct op_record *a, const struct op_record *b)
+{
+	return a->kind == OP_RECORD_MDEV_TYPE && b->kind == OP_RECORD_MDEV_TYPE &&
+	       same_address(a->mdev_type.parent, b->mdev_type.parent);
+}
+
 /* Offers of one slot lie together: count first, then fill. */
 static int add_offers(struct inventory *inventory, const struct op_record *records, size_t count,
 		      const struct catalogue *catalogue)
@@ -268,7 +275,11 @@ static int add_offers(struct inventory *inventory, const struct op_record *recor
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
 		slot_of[i] = INVENTORY_NONE;
-		if (records[i].kind == OP_RECORD_MDEV_TYPE)
+		if (records[i].kind != OP_RECORD_MDEV_TYPE)
+			continue;
+		if (i > 0 && is_type_of_same(&records[i - 1], &records[i]))
+			slot_of[i] = slot_of[i - 1];
+		else
 			slot_of[i] = inventory_find_slot(inventory, records[i].mdev_type.parent);
 		if (slot_of[i] != INVENTORY_NONE)
 			inventory->slots[slot_of[i]].offer_count++;
