@@ -186,7 +186,8 @@ static int prepare_locked(struct agent *agent, struct device *device, struct err
 		return refuse_not_ready(err);
 	if (!function)
 		return err_set(err, ERR_PCI_DEVICE_NOT_FOUND,
-			       "this host has no GPU, and nothing in the IOMMU group of one, at %s",
+			       "this host has nothing at %s that the setting device-class names, "
+			       "by default a GPU, or that is in the IOMMU group of such a device",
 			       PCI_STR(device->address));
 	if (function->is_virtual)
 		return err_field(

@@ -42,6 +42,7 @@ static int add_pci(struct functions *functions, const struct op_pci *said)
 	copy_text(f->name, said->name, sizeof(f->name));
 	f->is_virtual = said->is_virtual;
 	f->is_gpu = !said->is_virtual && said->class_code >> 16 == CLASS_DISPLAY;
+	f->is_bindable = !said->is_virtual;
 	f->has_vfio_dev = said->has_vfio_dev;
 	f->bind_refusal = said->incomplete ? OP_REASON_UNKNOWN : said->bind_refusal;
 	if (said->is_barred)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The PCI functions of this host as the last scan saw them: display controllers and what
- * shares their slots and IOMMU groups. For whole functions; what carries vGPUs is in
- * inventory.h.
+ * The PCI functions of this host as the last scan saw them: display controllers, what else
+ * root's setting device-class names, and what shares their slots and IOMMU groups. For whole
+ * functions; what carries vGPUs is in inventory.h.
  */
 
 #ifndef GPU_AGENT_SERVE_FUNCTIONS_H
@@ -23,9 +23,11 @@ struct function {
 	char driver[OPS_DRIVER_MAX]; /* empty: none */
 	char name[OPS_NAME_MAX];     /* "NVIDIA L40S"; empty: not known */
 	bool is_virtual;
-	bool is_gpu;	      /* a physical display controller: what can be bound */
+	bool is_gpu;	      /* a physical display controller */
+	bool is_bindable;     /* physical, of a class that root deals with: not one that only
+				 goes along with another */
 	bool has_vfio_dev;    /* a VFIO driver has it */
-	uint8_t bind_refusal; /* enum op_reason; of GPUs */
+	uint8_t bind_refusal; /* enum op_reason; of bindable ones */
 };
 
 struct functions {

@@ -22,7 +22,8 @@ static struct passthrough_text refusal_text(uint8_t refusal)
 {
 	static const char *const texts[] = {
 		[OP_REASON_NONE] = "",
-		[OP_REASON_POLICY] = "the setting device-vendor does not allow it",
+		[OP_REASON_POLICY] =
+			"the settings device-vendor, device-class and device-address keep it from being touched",
 		[OP_REASON_BOOT_DISPLAY] = "it is the boot display",
 		[OP_REASON_NO_GROUP] = "it has no IOMMU group: the IOMMU is off",
 		[OP_REASON_GROUP] = "its IOMMU group holds a device that cannot be moved along",
@@ -69,8 +70,8 @@ struct passthrough_text passthrough_reason_locked(const struct agent *agent,
 {
 	const struct function *function = functions_find(agent->functions, address);
 
-	if (!function || !function->is_gpu)
-		return text("it is no GPU");
+	if (!function || !function->is_bindable)
+		return text("the setting device-class has no such device");
 	if (inventory_is_suspect(agent->inventory, address))
 		return text("the kernel does not answer for it");
 	if (is_taken(agent, address))

@@ -39,11 +39,12 @@ static const struct function *find_function(const struct agent *agent, const str
 	if (!function)
 		err_set(err, ERR_PCI_DEVICE_NOT_FOUND, "device '%s': %s has gone from this host",
 			device->name, PCI_STR(device->address));
-	else if (!function->is_gpu)
+	else if (!function->is_bindable)
 		err_set(err, ERR_FAILED_PRECONDITION,
-			"device '%s' (%s) is no GPU: it goes along with the GPU of its slot",
-			device->name, PCI_STR(device->address));
-	return function && function->is_gpu ? function : NULL;
+			"device '%s' (%s, class %06x) is not given away alone: the setting "
+			"device-class has no such device; it goes along with a GPU of its slot",
+			device->name, PCI_STR(device->address), function->class_code);
+	return function && function->is_bindable ? function : NULL;
 }
 
 static void fill_allocation(struct agent *agent, const struct create_request *request,

@@ -3,7 +3,16 @@
 
 #include <errno.h>
 
-/* Only GPUs that carry no vGPUs: those that do are used by their own driver. */
+/* A GPU with vGPU types is used by its own driver. */
+static bool carries_vgpus(const struct inventory *inventory, struct pci_addr address)
+{
+	for (size_t i = 0; i < inventory->gpu_count; i++)
+		if (pci_addr_compare(inventory->gpus[i].address, address) == 0)
+			return inventory->gpus[i].framework != FRAMEWORK_PASSTHROUGH;
+	return false;
+}
+
+/* Only those that could be bound, were they not used. */
 static void fill_request(const struct inventory *inventory, const struct functions *functions,
 			 struct op_request *request)
 {
@@ -12,14 +21,13 @@ static void fill_request(const struct inventory *inventory, const struct functio
 		.kind = OP_FIND_GPU_HOLDERS,
 		.scope = OP_SCOPE_ONLY,
 	};
-	for (size_t i = 0; i < inventory->gpu_count && request->gpu_count < OPS_GPUS_MAX; i++) {
-		const struct inventory_gpu *gpu = &inventory->gpus[i];
-		const struct function *function = functions_find(functions, gpu->address);
+	for (size_t i = 0; i < functions->count && request->gpu_count < OPS_GPUS_MAX; i++) {
+		const struct function *function = &functions->items[i];
 
-		if (gpu->framework == FRAMEWORK_PASSTHROUGH && function &&
-		    function->bind_refusal == OP_REASON_NONE &&
-		    !inventory_is_suspect(inventory, gpu->address))
-			request->gpus[request->gpu_count++] = gpu->address;
+		if (function->is_bindable && function->bind_refusal == OP_REASON_NONE &&
+		    !carries_vgpus(inventory, function->address) &&
+		    !inventory_is_suspect(inventory, function->address))
+			request->gpus[request->gpu_count++] = function->address;
 	}
 }
 

@@ -108,6 +108,12 @@ class Client:
             vgpu=self.pb.VgpuRequest(profile=profile, **wish))
         return self.call("CreateAllocation", request, timeout).allocation
 
+    def allocate_device(self, device, request_id=None, owner="vm", gid=FIRST_GID, timeout=30):
+        """A whole device, by the id or name that it was registered with."""
+        return self.call("CreateAllocation", self.pb.CreateAllocationRequest(
+            request_id=request_id or str(uuid.uuid4()), owner=owner, grant_gid=gid,
+            device=self.pb.DeviceRequest(device=device)), timeout).allocation
+
     def delete(self, allocation_id):
         self.call("DeleteAllocation",
                   self.pb.DeleteAllocationRequest(allocation_id=allocation_id))
