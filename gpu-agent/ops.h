@@ -191,10 +191,14 @@ struct op_pci {
 
 /*
  * OP_SCAN is about to read files of this GPU, or of whatever this physical function is. A scan
- * that never ends hangs at the last one that it named.
+ * that never ends hangs at the last one that it named. What it is comes in another record of the
+ * kind, once it could be read: drivers hang sooner than the kernel's own files.
  */
 struct op_scanning {
 	struct pci_addr gpu;
+	uint32_t class_code; /* OPS_UNKNOWN_CLASS: not read yet */
+	uint16_t vendor, device;
+	char name[OPS_NAME_MAX]; /* "NVIDIA L40S" */
 };
 
 /* One entry of a parent's mdev_supported_types. */

@@ -27,6 +27,24 @@ static void announce(const struct scan *scan, struct pci_addr gpu)
 
 	job_record_init(&record, OP_RECORD_SCANNING);
 	record.scanning.gpu = gpu;
+	record.scanning.class_code = OPS_UNKNOWN_CLASS;
+	job_send(scan->job, &record);
+}
+
+static void tell_identity(const struct scan *scan, struct pci_addr gpu,
+			  const struct pci_identity *identity)
+{
+	struct op_record record;
+	struct op_scanning *scanning = &record.scanning;
+
+	job_record_init(&record, OP_RECORD_SCANNING);
+	scanning->gpu = gpu;
+	scanning->class_code = identity->class_code;
+	scanning->vendor = identity->vendor;
+	scanning->device = identity->device;
+	if (policy_is_gpu(scan->job->policy, identity->class_code))
+		pci_names_find(scan->names, identity->vendor, identity->device, scanning->name,
+			       sizeof(scanning->name));
 	job_send(scan->job, &record);
 }
 
@@ -61,7 +79,9 @@ static void try_identity(const struct scan *scan, struct pci_addr address)
 {
 	struct pci_identity identity;
 
-	(void)pci_read_identity(scan->sysfs, address, &identity);
+	if (pci_read_identity(scan->sysfs, address, &identity) == 0 &&
+	    pci_addr_compare(gpu_of(scan, address), address) == 0)
+		tell_identity(scan, address, &identity);
 }
 
 static void scan_all(const struct scan *scan)

@@ -232,6 +232,9 @@ static void terminate(struct op_record *record)
 	case OP_RECORD_GROUP_MEMBER:
 		record->group_member.driver[OPS_DRIVER_MAX - 1] = '\0';
 		break;
+	case OP_RECORD_SCANNING:
+		record->scanning.name[OPS_NAME_MAX - 1] = '\0';
+		break;
 	case OP_RECORD_BINDING:
 		record->binding.uuid[OPS_UUID_SIZE - 1] = '\0';
 		record->binding.driver[OPS_DRIVER_MAX - 1] = '\0';

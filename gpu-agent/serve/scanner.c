@@ -126,7 +126,7 @@ static void scan(struct agent *agent, struct op_request *request, struct outcome
 				    agent->stop_fd, ret);
 		if (agent->first_worker == 0)
 			agent->first_worker = ret->worker_id;
-		if (!find_culprit(ret, &culprit) || !suspects_add(agent, culprit))
+		if (!find_culprit(ret, &culprit) || !suspects_add(agent, culprit, ret))
 			return;
 		outcome_done(ret);
 	}

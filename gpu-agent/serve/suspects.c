@@ -23,6 +23,30 @@ static bool contains(const struct pci_addr *list, size_t count, struct pci_addr 
 	return false;
 }
 
+/* The function or GPU that the record is about. */
+static struct pci_addr subject_of(const struct op_record *record)
+{
+	switch (record->kind) {
+	case OP_RECORD_PCI:
+		return record->pci.address;
+	case OP_RECORD_MDEV_TYPE:
+		return record->mdev_type.parent;
+	case OP_RECORD_MDEV:
+		return record->mdev.parent;
+	case OP_RECORD_VENDOR_VF:
+		return record->vendor_vf.address;
+	case OP_RECORD_VENDOR_TYPE:
+		return record->vendor_type.address;
+	case OP_RECORD_GROUP_MEMBER:
+		return record->group_member.gpu;
+	case OP_RECORD_BINDING:
+		return record->binding.address;
+	case OP_RECORD_SCANNING:
+		return record->scanning.gpu;
+	}
+	return (struct pci_addr){ 0 };
+}
+
 /* ---- Waiting for one --------------------------------------------------------------- */
 
 struct probe {
@@ -106,9 +130,62 @@ static int start_probe_locked(struct agent *agent, struct pci_addr gpu)
 	return 0;
 }
 
-bool suspects_add(struct agent *agent, struct pci_addr gpu)
+static bool was_seen(const struct agent *agent, struct pci_addr gpu)
+{
+	for (size_t i = 0; i < agent->seen_count; i++)
+		if (same_address(subject_of(&agent->seen[i]), gpu))
+			return true;
+	return false;
+}
+
+/* What the scan that hung at it says of one that never answered: its address, at least. */
+static struct op_record describe(struct pci_addr gpu, const struct outcome *outcome)
+{
+	struct op_record record;
+	struct op_pci *pci = &record.pci;
+
+	memset(&record, 0, sizeof(record));
+	record.version = OPS_VERSION;
+	record.kind = OP_RECORD_PCI;
+	pci->address = gpu;
+	pci->incomplete = 1;
+	pci->class_code = OPS_UNKNOWN_CLASS;
+	pci->numa_node = pci->sriov_total = pci->sriov_enabled = OPS_UNKNOWN;
+	pci->iommu_group = OPS_NO_GROUP;
+	for (size_t i = 0; i < outcome->record_count; i++) {
+		const struct op_scanning *scanning = &outcome->records[i].scanning;
+
+		if (outcome->records[i].kind != OP_RECORD_SCANNING ||
+		    !same_address(scanning->gpu, gpu) || scanning->class_code == OPS_UNKNOWN_CLASS)
+			continue;
+		pci->class_code = scanning->class_code;
+		pci->vendor = scanning->vendor;
+		pci->device = scanning->device;
+		memcpy(pci->name, scanning->name, sizeof(pci->name));
+	}
+	return record;
+}
+
+static void remember(struct agent *agent, struct pci_addr gpu, const struct outcome *outcome)
+{
+	struct op_record *grown;
+
+	if (was_seen(agent, gpu))
+		return;
+	grown = realloc(agent->seen, (agent->seen_count + 1) * sizeof(*grown));
+	if (!grown) {
+		log_error("out of memory: %s is not listed", PCI_STR(gpu));
+		return;
+	}
+	agent->seen = grown;
+	grown[agent->seen_count++] = describe(gpu, outcome);
+}
+
+bool suspects_add(struct agent *agent, struct pci_addr gpu, const struct outcome *outcome)
 {
 	bool added = false;
+
+	remember(agent, gpu, outcome);
 
 	pthread_mutex_lock(&agent->lock);
 	if (!agent->stopping && agent->suspect_count < OPS_GPUS_MAX &&
@@ -142,30 +219,6 @@ void suspects_leave_out(struct agent *agent, struct op_request *request)
 	pthread_mutex_unlock(&agent->lock);
 }
 
-/* The function or GPU that the record is about. */
-static struct pci_addr subject_of(const struct op_record *record)
-{
-	switch (record->kind) {
-	case OP_RECORD_PCI:
-		return record->pci.address;
-	case OP_RECORD_MDEV_TYPE:
-		return record->mdev_type.parent;
-	case OP_RECORD_MDEV:
-		return record->mdev.parent;
-	case OP_RECORD_VENDOR_VF:
-		return record->vendor_vf.address;
-	case OP_RECORD_VENDOR_TYPE:
-		return record->vendor_type.address;
-	case OP_RECORD_GROUP_MEMBER:
-		return record->group_member.gpu;
-	case OP_RECORD_BINDING:
-		return record->binding.address;
-	case OP_RECORD_SCANNING:
-		return record->scanning.gpu;
-	}
-	return (struct pci_addr){ 0 };
-}
-
 static int append(struct outcome *outcome, const struct op_record *record)
 {
 	struct op_record *grown =
@@ -178,28 +231,9 @@ static int append(struct outcome *outcome, const struct op_record *record)
 	return 0;
 }
 
-/* All that is known of one that never answered. It may be no GPU at all. */
-static int append_unknown(struct pci_addr gpu, struct outcome *outcome)
-{
-	struct op_record record;
-
-	memset(&record, 0, sizeof(record)); /* records are compared as bytes */
-	record.version = OPS_VERSION;
-	record.kind = OP_RECORD_PCI;
-	record.pci.address = gpu;
-	record.pci.incomplete = 1;
-	record.pci.class_code = OPS_UNKNOWN_CLASS;
-	record.pci.numa_node = OPS_UNKNOWN;
-	record.pci.sriov_total = record.pci.sriov_enabled = OPS_UNKNOWN;
-	record.pci.iommu_group = OPS_NO_GROUP;
-	record.pci.bind_refusal = OP_REASON_UNKNOWN;
-	return append(outcome, &record);
-}
-
 /* One GPU's records: those of its functions follow the function. */
 static int append_seen(const struct agent *agent, struct pci_addr gpu, struct outcome *outcome)
 {
-	size_t count = outcome->record_count;
 	struct pci_addr function = gpu;
 	bool known = false;
 
@@ -216,7 +250,7 @@ static int append_seen(const struct agent *agent, struct pci_addr gpu, struct ou
 		    append(outcome, record))
 			return -ENOMEM;
 	}
-	return outcome->record_count > count ? 0 : append_unknown(gpu, outcome);
+	return 0;
 }
 
 int suspects_complete(struct agent *agent, const struct op_request *request,

@@ -7,7 +7,8 @@
  * GPU takes part again. Meanwhile it is shown as it was, offers nothing, and nothing is
  * concluded from its not being seen. So a GPU that hangs costs two workers, however long it
  * does: the one that found out, and the one that waits. Of one that has hung since this serve
- * began only the address is known, which its parent's folder tells; so it is listed with that.
+ * began the address is known, which the folder of all functions tells, and mostly what it is, which
+ * the kernel itself knows: it is listed with that.
  */
 
 #ifndef GPU_AGENT_SERVE_SUSPECTS_H
@@ -15,8 +16,11 @@
 
 #include "agent.h"
 
-/* False when it is a suspect already, or there are too many. */
-bool suspects_add(struct agent *agent, struct pci_addr gpu);
+/*
+ * False when it is a suspect already, or there are too many. The outcome is that of the scan that
+ * hung at it. For the scanner's thread.
+ */
+bool suspects_add(struct agent *agent, struct pci_addr gpu, const struct outcome *outcome);
 
 /* Makes the request leave them out. */
 void suspects_leave_out(struct agent *agent, struct op_request *request);

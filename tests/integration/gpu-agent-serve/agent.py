@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -69,6 +70,16 @@ def wait_until(condition, seconds=15):
         if value or time.monotonic() > end:
             return value
         time.sleep(0.05)
+
+
+def answer_time(client, times=100):
+    """Median seconds of GetHost: beside other tests a single answer may take any time."""
+    taken = []
+    for _ in range(times):
+        begun = time.monotonic()
+        client.host()
+        taken.append(time.monotonic() - begun)
+    return statistics.median(taken)
 
 
 class Client:

@@ -196,6 +196,8 @@ static uint32_t hang_at_gpu_locked(const struct fake_worker *worker,
 	record.version = OPS_VERSION;
 	record.kind = OP_RECORD_SCANNING;
 	record.scanning.gpu = fake_gpu_address(monitor->hung_gpu);
+	record.scanning.class_code = monitor->hung_class;
+	record.scanning.vendor = 0x10de;
 	send_record(worker->fd, &record);
 	hang_locked(worker);
 	unhang_locked(worker);
@@ -428,7 +430,9 @@ int fake_monitor_start(struct fake_monitor *monitor, int gpu_count)
 {
 	int fds[2];
 
-	*monitor = (struct fake_monitor){ .stuck = true, .hung_gpu = -1 };
+	*monitor = (struct fake_monitor){ .stuck = true,
+					  .hung_gpu = -1,
+					  .hung_class = OPS_UNKNOWN_CLASS };
 	pthread_mutex_init(&monitor->lock, NULL);
 	pthread_cond_init(&monitor->unstuck, NULL);
 	pthread_cond_init(&monitor->worker_changed, NULL);

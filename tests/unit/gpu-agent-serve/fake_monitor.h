@@ -41,6 +41,7 @@ struct fake_monitor {
 	int delay_ms;		      /* of every create */
 	bool stuck;		      /* hanging workers wait until this is false */
 	int hung_gpu;		      /* scans of it hang too; -1: none */
+	uint32_t hung_class;	      /* what they say that it is; OPS_UNKNOWN_CLASS: nothing */
 	struct pci_addr unstuck_slot; /* whose workers wait no more; all zero: none */
 	uint64_t last_worker;	      /* ids count up, as the monitor's do */
 	unsigned hanging;

@@ -132,6 +132,31 @@ static void nothing_is_concluded_of_one_that_was_never_seen(void **state)
 	fixture_done(&fixture);
 }
 
+static void what_the_kernel_knows_of_one_that_was_never_seen_is_told(void **state)
+{
+	static const struct {
+		uint32_t class_code;
+		size_t listed;
+	} rows[] = { { 0x030200, 2 }, { 0x020000, 1 } }; /* a GPU, a network card */
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct fixture fixture;
+		struct host_view *view;
+
+		fixture_init(&fixture);
+		fixture.monitor.hung_class = rows[i].class_code;
+		scan_past_a_hung_gpu(&fixture, 1);
+		view = view_of(&fixture);
+		assert_int_equal(view->gpu_count, rows[i].listed);
+		if (rows[i].listed == 2)
+			assert_int_equal(view->gpus[1].vendor, 0x10de);
+		host_view_unref(view);
+		answer_again(&fixture);
+		fixture_done(&fixture);
+	}
+}
+
 /* Two workers for one GPU, however many scans there are. */
 static void it_costs_no_more_workers_than_two(void **state)
 {
@@ -158,6 +183,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_gpu_that_hangs_hides_only_itself),
 		cmocka_unit_test(nothing_is_concluded_of_one_that_was_never_seen),
+		cmocka_unit_test(what_the_kernel_knows_of_one_that_was_never_seen_is_told),
 		cmocka_unit_test(it_costs_no_more_workers_than_two),
 	};
 
