@@ -147,6 +147,33 @@ int functions_set_holders(struct functions *functions, const struct op_record *r
 	return 0;
 }
 
+/* Its driver was on the way to or from vfio-pci, and so was who used it. */
+static void forget_holders(struct functions *functions, struct pci_addr gpu)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < functions->holder_count; i++)
+		if (pci_addr_compare(functions->holders[i].gpu, gpu) != 0)
+			functions->holders[kept++] = functions->holders[i];
+	functions->holder_count = kept;
+}
+
+void functions_keep_newer(struct functions *fresh, const struct functions *known, uint64_t scan)
+{
+	for (size_t i = 0; i < fresh->count; i++) {
+		struct function *function = &fresh->items[i];
+		const struct function *old = functions_find(known, function->address);
+
+		if (!old)
+			continue;
+		function->known_from = old->known_from;
+		if (old->known_from <= scan)
+			continue;
+		*function = *old;
+		forget_holders(fresh, function->address);
+	}
+}
+
 const struct function *functions_find(const struct functions *functions, struct pci_addr address)
 {
 	for (size_t i = 0; functions && i < functions->count; i++)

@@ -28,6 +28,8 @@ struct function {
 				 goes along with another */
 	bool has_vfio_dev;    /* a VFIO driver has it */
 	uint8_t bind_refusal; /* enum op_reason; of bindable ones */
+	uint64_t known_from;  /* scans with a smaller number may show it as it was before a change
+				 of ours */
 };
 
 struct functions {
@@ -50,6 +52,12 @@ SCOPED_DEFINE(struct functions *, functions_free);
 /* From the records of OP_FIND_GPU_HOLDERS. 0 or -ENOMEM. */
 int functions_set_holders(struct functions *functions, const struct op_record *records,
 			  size_t count);
+
+/*
+ * What is newer in what was known (NULL: nothing) than in scan number `scan`, which fresh is made
+ * from: functions that we bound or gave back since it began.
+ */
+void functions_keep_newer(struct functions *fresh, const struct functions *known, uint64_t scan);
 
 /* NULL when there is none. functions may be NULL. */
 const struct function *functions_find(const struct functions *functions, struct pci_addr address);

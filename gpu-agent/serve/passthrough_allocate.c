@@ -182,17 +182,18 @@ void passthrough_record_change_locked(struct agent *agent, const struct allocati
 	const struct op_binding *binding = functions_binding(agent->functions, allocation->id);
 	const char *driver = bound ? "vfio-pci" : binding ? binding->driver : "";
 
+	agent->bindings_from = agent_request_scan_locked(agent, 0);
 	for (size_t i = 0; agent->functions && i < agent->functions->count; i++) {
 		struct function *function = &agent->functions->items[i];
 
 		if (pci_addr_compare(function->address, allocation->slot) != 0)
 			continue;
 		function->has_vfio_dev = bound;
+		function->known_from = agent->bindings_from;
 		memset(function->driver, 0, sizeof(function->driver));
 		memcpy(function->driver, driver, strlen(driver));
 	}
 	agent_touch_locked(agent);
-	agent->bindings_from = agent_request_scan_locked(agent, 0);
 }
 
 void passthrough_note_reset(struct agent *agent, const struct allocation *allocation,

@@ -55,6 +55,7 @@ int passthrough_scan(struct agent *agent, const struct inventory *inventory,
 	if (functions_new(records, count, &functions) || ask_holders(agent, inventory, functions))
 		return -ENOMEM;
 	pthread_mutex_lock(&agent->lock);
+	functions_keep_newer(functions, agent->functions, agent->scans_started);
 	if (!functions_equal(agent->functions, functions))
 		agent_touch_locked(agent);
 	functions_free(agent->functions);
