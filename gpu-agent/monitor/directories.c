@@ -6,8 +6,12 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "common/scoped.h"
+
+#define LOCK_TRIES    20
+#define LOCK_PAUSE_MS 100
 
 static int make_parents(char *path)
 {
@@ -69,16 +73,34 @@ int directories_prepare(const struct settings *settings, struct err *err)
 	return 0;
 }
 
+/* The children of a monitor that was killed end a moment after it, and may have its lock. */
+static int lock_patiently(int fd)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_MS * 1000000 };
+	int tries = 1;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK || tries++ == LOCK_TRIES)
+			return -errno;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 int directories_lock(const struct settings *settings, int *ret_fd, struct err *err)
 {
 	scoped_fd int fd = open(settings->journal_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r;
 
 	if (fd < 0)
 		return err_sys(err, errno, "cannot open journal-dir %s", settings->journal_dir);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+	r = lock_patiently(fd);
+	if (r == -EWOULDBLOCK)
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "another gpu-agent works with journal-dir %s",
 			       settings->journal_dir);
+	if (r < 0)
+		return err_sys(err, r, "cannot lock journal-dir %s", settings->journal_dir);
 	*ret_fd = TAKE_FD(fd);
 	return 0;
 }

@@ -16,8 +16,8 @@
 int directories_prepare(const struct settings *settings, struct err *err);
 
 /*
- * Refuses to go on beside another agent with the same journal. The lock lasts as long as the
- * descriptor, which the caller owns and does not use.
+ * Refuses to go on beside another agent with the same journal, after two seconds in which it did
+ * not end. The lock lasts as long as the descriptor, which the caller owns and does not use.
  */
 int directories_lock(const struct settings *settings, int *ret_fd, struct err *err);
 
