@@ -8,6 +8,10 @@
 
 #include "core.h"
 
+/* As ps and strace show them. */
+#define POOL_WORKER_NAME "rpc-pool"
+#define POOL_LONG_NAME	 "rpc-long"
+
 enum long_state {
 	LONG_FREE,
 	LONG_RUNNING,
@@ -38,6 +42,7 @@ static void *run_worker(void *arg)
 {
 	struct pool *pool = arg;
 
+	(void)pthread_setname_np(pthread_self(), POOL_WORKER_NAME);
 	pthread_mutex_lock(&pool->lock);
 	for (;;) {
 		struct pool_job *job;
@@ -126,6 +131,7 @@ static void *run_long(void *arg)
 {
 	struct long_thread *self = arg;
 
+	(void)pthread_setname_np(pthread_self(), POOL_LONG_NAME);
 	self->job->run(self->job);
 	pthread_mutex_lock(&self->pool->lock);
 	self->state = LONG_ENDED;
