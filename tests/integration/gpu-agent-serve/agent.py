@@ -187,10 +187,12 @@ class Host:
     """A simulated host with a gpu-agent on it, all in one temporary folder.
 
     uevents: the agent hears of changes, as it does from a kernel; else only rescans show them.
+    boards: a folder of board files in place of those that are delivered.
     """
 
-    def __init__(self, build, spec="l40s:2", rescan_seconds=1, uevents=False):
+    def __init__(self, build, spec="l40s:2", rescan_seconds=1, uevents=False, boards=None):
         self.build = build
+        self.boards = boards
         self.rescan_seconds = rescan_seconds
         self.uevents = uevents
         self.folder = tempfile.mkdtemp(prefix="gpu-serve-")
@@ -246,6 +248,8 @@ class Host:
         command = [program, "--mount", self.mount, "--spec", spec]
         if self.uevents:
             command += ["--uevent-socket", self.path("run/uevents")]
+        if self.boards:
+            command += ["--boards", self.boards]
         self.simhost = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log)
         line = self.simhost.stdout.readline()
         if line.strip() != b"ready":
