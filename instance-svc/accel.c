@@ -86,3 +86,34 @@ int accel_try_kvm(const char *kernel, const char *initramfs, const volatile bool
 	process_result_done(&result);
 	return r;
 }
+
+/* "q35                  Standard PC (Q35 + ICH9, 2009) (alias of pc-q35-7.2)" */
+static int parse_machines(const char *text, char *ret, size_t size, struct err *err)
+{
+	static const char mark[] = "(alias of ";
+	const char *line = strncmp(text, "q35 ", 4) == 0 ? text : strstr(text, "\nq35 ");
+	const char *name = line ? strstr(line, mark) : NULL;
+	size_t length =
+		name ? strspn(name + strlen(mark), "abcdefghijklmnopqrstuvwxyz0123456789-.") : 0;
+
+	if (length == 0 || length >= size)
+		return err_set(err, ERR_FAILED_PRECONDITION, "QEMU has no machine q35");
+	memcpy(ret, name + strlen(mark), length);
+	ret[length] = '\0';
+	return 0;
+}
+
+int accel_find_machine(char *ret, size_t size, struct err *err)
+{
+	const char *const argv[] = { "qemu-system-x86_64", "-machine", "help", NULL };
+	const struct process_spec spec = { .argv = argv };
+	const struct process_limits limits = { .timeout_ms = PROBE_MS };
+	struct process_result result;
+	int r;
+
+	if (process_run(&spec, &limits, &result, err) < 0)
+		return err_prefix(err, "cannot ask QEMU for its machines");
+	r = parse_machines(result.out.text, ret, size, err);
+	process_result_done(&result);
+	return r;
+}

@@ -200,10 +200,12 @@ static int make_overlay(int directory, const char *path, uint64_t bytes,
 }
 
 int disks_make(int directory, const char *path, const struct spec *spec, const struct image *image,
-	       const volatile bool *cancelled, struct err *err)
+	       bool keep_overlay, const volatile bool *cancelled, struct err *err)
 {
 	if (make_config(directory, spec, image, err) < 0)
 		return -1;
+	if (keep_overlay)
+		return 0;
 	return make_overlay(directory, path, spec->overlay_bytes, cancelled, err);
 }
 

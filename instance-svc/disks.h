@@ -24,9 +24,10 @@
 int disks_format_config(const struct spec *spec, const struct image *image, uint8_t **ret,
 			size_t *ret_size, struct err *err);
 
-/* Makes both in the directory, anew. */
+/* Makes both in the directory, anew; or only the config disk, beside the overlay of a guest that
+ * has run. */
 int disks_make(int directory, const char *path, const struct spec *spec, const struct image *image,
-	       const volatile bool *cancelled, struct err *err);
+	       bool keep_overlay, const volatile bool *cancelled, struct err *err);
 
 /* Bytes that the overlay occupies now; 0 when there is none. */
 uint64_t disks_overlay_usage(int directory);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gpu_client.h"
+#include "gpu_client_internal.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -14,18 +14,7 @@
 
 #define SERVICE (&hypeman__gpu__v1__gpu_service__descriptor)
 
-enum method {
-	CREATE_ALLOCATION,
-	DELETE_ALLOCATION,
-	LIST_ALLOCATIONS,
-	METHOD_COUNT,
-};
-
-static const char *const method_names[METHOD_COUNT] = {
-	[CREATE_ALLOCATION] = "CreateAllocation",
-	[DELETE_ALLOCATION] = "DeleteAllocation",
-	[LIST_ALLOCATIONS] = "ListAllocations",
-};
+typedef Hypeman__Gpu__V1__Allocation wire_allocation;
 
 struct gpu_client {
 	struct rpc_channel *channel;
@@ -53,12 +42,11 @@ void gpu_client_free(struct gpu_client *client)
 	free(client);
 }
 
-/* *ret is freed with protobuf_c_message_free_unpacked(). */
-static int call(struct gpu_client *client, enum method method, const ProtobufCMessage *request,
-		ProtobufCMessage **ret, struct err *err)
+int gpu_client_call(struct gpu_client *client, const char *method, const ProtobufCMessage *request,
+		    ProtobufCMessage **ret, struct err *err)
 {
 	const struct rpc_call_options options = { .timeout_ms = GPU_CALL_MS };
-	int index = rpc_method_index(SERVICE, method_names[method]);
+	int index = rpc_method_index(SERVICE, method);
 
 	if (rpc_channel_call(client->channel, SERVICE, (unsigned)index, request, &options, ret,
 			     err) == 0)
@@ -85,72 +73,101 @@ static int bad_lease(const char *field, const char *value, struct err *err)
 		       value);
 }
 
-/* What a real VM opens by path. In simulation nothing is opened, and the paths are any. */
-static int check_paths(const Hypeman__Gpu__V1__Allocation *wire, struct err *err)
+/* What a real VM opens by path. In simulation nothing is opened, and nothing is kept. */
+static int read_paths(const wire_allocation *wire, struct gpu_lease *lease, struct err *err)
 {
-	if (!is_plain_path(wire->sysfs_path, wire->simulated ? "/" : "/sys/"))
+	if (wire->simulated)
+		return 0;
+	if (!is_plain_path(wire->sysfs_path, "/sys/"))
 		return bad_lease("sysfs_path", wire->sysfs_path, err);
-	if (!is_plain_path(wire->device_node, wire->simulated ? "/" : "/dev/vfio/"))
+	if (!is_plain_path(wire->device_node, "/dev/vfio/"))
 		return bad_lease("device_node", wire->device_node, err);
+	memcpy(lease->sysfs_path, wire->sysfs_path, strlen(wire->sysfs_path));
+	memcpy(lease->device_node, wire->device_node, strlen(wire->device_node));
 	return 0;
 }
 
-static int lease_from_wire(const Hypeman__Gpu__V1__Allocation *wire, const char *request_id,
-			   struct gpu_lease *ret, struct err *err)
+static int read_functions(const wire_allocation *wire, struct gpu_lease *lease, struct err *err)
 {
-	struct gpu_lease lease = { 0 };
-	struct pci_addr address;
+	if (wire->n_pci_functions > GPU_LEASE_FUNCTIONS_MAX)
+		return err_set(err, ERR_INTERNAL, "gpu-agent gave a device of %zu functions",
+			       wire->n_pci_functions);
+	for (size_t i = 0; i < wire->n_pci_functions; i++)
+		if (pci_addr_parse(wire->pci_functions[i], &lease->functions[i]) < 0)
+			return bad_lease("pci_functions", wire->pci_functions[i], err);
+	lease->function_count = (uint32_t)wire->n_pci_functions;
+	return 0;
+}
 
+static int read_ids(const wire_allocation *wire, const char *request_id, struct gpu_lease *lease,
+		    struct err *err)
+{
 	if (!wire || !uuid_is_valid(wire->id) || strcmp(wire->request_id, request_id) != 0)
 		return err_set(err, ERR_INTERNAL, "gpu-agent's answer is not about our request");
 	if (wire->state != HYPEMAN__GPU__V1__ALLOCATION__STATE__STATE_READY)
 		return err_set(err, ERR_INTERNAL, "gpu-agent gave an allocation that is not ready");
 	if (*wire->mdev_uuid && !uuid_is_valid(wire->mdev_uuid))
 		return bad_lease("mdev_uuid", wire->mdev_uuid, err);
+	if (*wire->device_id && !uuid_is_valid(wire->device_id))
+		return bad_lease("device_id", wire->device_id, err);
+	memcpy(lease->id.s, wire->id, strlen(wire->id));
+	memcpy(lease->mdev_uuid.s, wire->mdev_uuid, strlen(wire->mdev_uuid));
+	memcpy(lease->device_id.s, wire->device_id, strlen(wire->device_id));
+	return 0;
+}
+
+static int lease_from_wire(const wire_allocation *wire, const char *request_id,
+			   struct gpu_lease *ret, struct err *err)
+{
+	struct gpu_lease lease = { 0 };
+	struct pci_addr address;
+
+	if (read_ids(wire, request_id, &lease, err) < 0)
+		return -1;
 	if (pci_addr_parse(wire->pci_address, &address) < 0)
 		return bad_lease("pci_address", wire->pci_address, err);
 	if (strlen(wire->profile) >= sizeof(lease.profile))
 		return bad_lease("profile", wire->profile, err);
-	if (check_paths(wire, err) < 0)
+	if (read_paths(wire, &lease, err) < 0 || read_functions(wire, &lease, err) < 0)
 		return -1;
-	memcpy(lease.id.s, wire->id, strlen(wire->id));
-	memcpy(lease.mdev_uuid.s, wire->mdev_uuid, strlen(wire->mdev_uuid));
 	memcpy(lease.profile, wire->profile, strlen(wire->profile));
 	memcpy(lease.pci_address, wire->pci_address, strlen(wire->pci_address));
-	memcpy(lease.device_node, wire->device_node, strlen(wire->device_node));
-	memcpy(lease.sysfs_path, wire->sysfs_path, strlen(wire->sysfs_path));
 	lease.framebuffer_mb = wire->framebuffer_mb;
+	lease.numa_node = wire->numa_node;
 	lease.simulated = wire->simulated;
 	*ret = lease;
 	return 0;
 }
-
-/* The request's texts are only read; protobuf-c has no const for them. */
-#define TEXT(text) ((char *)(uintptr_t)(text))
 
 /* The agent names its own field; our caller knows it by ours. */
 static int refuse_reservation(struct err *err)
 {
 	if (strcmp(err->field, "vgpu.profile") == 0)
 		snprintf(err->field, sizeof(err->field), "instance.gpu.profile");
+	else if (strcmp(err->field, "device.device") == 0)
+		snprintf(err->field, sizeof(err->field), "instance.devices");
 	return -1;
 }
 
 int gpu_client_reserve(struct gpu_client *client, const char *request_id, const char *owner,
-		       const char *profile, gid_t gid, struct gpu_lease *ret, struct err *err)
+		       const struct gpu_wish *wish, gid_t gid, struct gpu_lease *ret,
+		       struct err *err)
 {
 	Hypeman__Gpu__V1__CreateAllocationRequest request =
 		HYPEMAN__GPU__V1__CREATE_ALLOCATION_REQUEST__INIT;
 	Hypeman__Gpu__V1__VgpuRequest vgpu = HYPEMAN__GPU__V1__VGPU_REQUEST__INIT;
+	Hypeman__Gpu__V1__DeviceRequest device = HYPEMAN__GPU__V1__DEVICE_REQUEST__INIT;
 	ProtobufCMessage *answer;
 	int r;
 
-	vgpu.profile = TEXT(profile);
+	vgpu.profile = TEXT(wish->profile);
+	device.device = TEXT(wish->device);
 	request.request_id = TEXT(request_id);
 	request.owner = TEXT(owner);
-	request.vgpu = &vgpu;
+	request.vgpu = wish->profile ? &vgpu : NULL;
+	request.device = wish->profile ? NULL : &device;
 	request.grant_gid = gid;
-	if (call(client, CREATE_ALLOCATION, &request.base, &answer, err) < 0)
+	if (gpu_client_call(client, "CreateAllocation", &request.base, &answer, err) < 0)
 		return refuse_reservation(err);
 	r = lease_from_wire(
 		((const Hypeman__Gpu__V1__CreateAllocationResponse *)answer)->allocation,
@@ -182,7 +199,7 @@ int gpu_client_release(struct gpu_client *client, const char *allocation_id, str
 	ProtobufCMessage *answer;
 
 	request.allocation_id = TEXT(allocation_id);
-	if (call(client, DELETE_ALLOCATION, &request.base, &answer, err) < 0)
+	if (gpu_client_call(client, "DeleteAllocation", &request.base, &answer, err) < 0)
 		return err->reason == ERR_ALLOCATION_NOT_FOUND ? 0 : -1;
 	protobuf_c_message_free_unpacked(answer, NULL);
 	return 0;
@@ -201,7 +218,7 @@ static int list_page(struct gpu_client *client, unsigned page_size, char **token
 	request.page_size = page_size;
 	if (*token)
 		request.page_token = *token;
-	if (call(client, LIST_ALLOCATIONS, &request.base, &answer, err) < 0)
+	if (gpu_client_call(client, "ListAllocations", &request.base, &answer, err) < 0)
 		return -1;
 	page = (const Hypeman__Gpu__V1__ListAllocationsResponse *)answer;
 	for (size_t i = 0; visitor && r == 0 && i < page->n_allocations; i++)

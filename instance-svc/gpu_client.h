@@ -27,12 +27,27 @@ void gpu_client_free(struct gpu_client *client); /* NULL is fine */
 /* 0 when the agent answers us; costs a round trip on a Unix socket. */
 int gpu_client_check(struct gpu_client *client, struct err *err);
 
+/* One of the two is not NULL. */
+struct gpu_wish {
+	const char *profile; /* a vGPU of this kind */
+	const char *device;  /* a whole device, by the id or name of its registration */
+};
+
 /*
- * Takes a vGPU. The caller has stored request_id: the same one again gives the same lease.
- * The agent's own refusals are passed on as they are.
+ * Takes it. The caller has stored request_id: the same one again gives the same lease. The
+ * agent's own refusals are passed on as they are.
  */
 int gpu_client_reserve(struct gpu_client *client, const char *request_id, const char *owner,
-		       const char *profile, gid_t gid, struct gpu_lease *ret, struct err *err);
+		       const struct gpu_wish *wish, gid_t gid, struct gpu_lease *ret,
+		       struct err *err);
+
+/*
+ * What the agent knows a device by: `name` itself when a registered device has it as id or
+ * name, else the id of one that is free and whose GPU has this name ("NVIDIA L40S"). At most
+ * `size` bytes with the NUL. ERR_DEVICE_NOT_FOUND.
+ */
+int gpu_client_find_device(struct gpu_client *client, const char *name, char *ret, size_t size,
+			   struct err *err);
 
 /* False after a reserve that may have happened all the same: it must be looked for. */
 bool gpu_client_was_refused(const struct err *err);

@@ -27,6 +27,8 @@ struct host {
 	const char *initramfs;
 	struct host_ids uids, gids;
 	bool kvm;
+	char machine[64];	   /* what QEMU's alias "q35" stands for: "pc-q35-7.2" */
+	uint64_t lock_limit;	   /* bytes that a VM may lock */
 	char network_problem[256]; /* why VMs cannot have a network, and the fix; empty: they can */
 };
 

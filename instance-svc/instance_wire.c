@@ -9,6 +9,7 @@
 #include "strv.h"
 
 typedef Hypeman__Instance__V1__Instance wire_instance;
+typedef Hypeman__Instance__V1__InstanceDevice wire_device;
 typedef Hypeman__Instance__V1__InstanceGpu wire_gpu;
 typedef Hypeman__Instance__V1__Instance__EnvEntry wire_env;
 typedef Hypeman__Instance__V1__GetResourcesResponse wire_resources;
@@ -81,7 +82,7 @@ static bool set_network(wire_instance *wire, bool enabled)
 /* The profile is what was asked for; the rest is there while the GPU is held. */
 static bool set_gpu(wire_gpu **field, const struct record *record, const struct spec *spec)
 {
-	const struct gpu_lease *lease = &record->lease;
+	const struct gpu_lease *lease = &record->holds[0].lease;
 	wire_gpu *gpu;
 
 	if (!spec->gpu_profile)
@@ -108,6 +109,66 @@ static bool set_gpu(wire_gpu **field, const struct record *record, const struct 
 	gpu->pci_address_opt_case =
 		HYPEMAN__INSTANCE__V1__INSTANCE_GPU__PCI_ADDRESS_OPT_PCI_ADDRESS;
 	return true;
+}
+
+/* Named as they were asked for; the rest is there while they are held. */
+static bool add_device(wire_device **list, const char *name, const struct hold *hold)
+{
+	wire_device *device = malloc(sizeof(*device));
+
+	if (!device)
+		return false;
+	*list = device;
+	hypeman__instance__v1__instance_device__init(device);
+	if (!set_text(&device->name, name) || !set_text(&device->id, hold->lease.device_id.s))
+		return false;
+	if (!hold->lease.id.s[0])
+		return true;
+	if (!set_text(&device->pci_address, hold->lease.pci_address))
+		return false;
+	device->pci_address_opt_case =
+		HYPEMAN__INSTANCE__V1__INSTANCE_DEVICE__PCI_ADDRESS_OPT_PCI_ADDRESS;
+	return true;
+}
+
+/* `held`: only those that are held. */
+static bool set_devices(wire_device ***ret, size_t *ret_count, const struct record *record,
+			const struct spec *spec, bool held)
+{
+	size_t count = strv_length(spec->devices), first = spec->gpu_profile ? 1 : 0;
+
+	if (count == 0)
+		return true;
+	*ret = calloc(count, sizeof(**ret));
+	for (size_t i = 0; *ret && i < count; i++) {
+		const struct hold *hold = &record->holds[first + i];
+
+		if (held && !hold->lease.id.s[0])
+			continue;
+		if (!add_device(&(*ret)[(*ret_count)++], spec->devices[i], hold))
+			return false;
+	}
+	return *ret != NULL;
+}
+
+/* Left empty for 0. */
+static bool set_size(char **field, uint64_t bytes)
+{
+	return bytes == 0 || set_text(field, SIZE_STR(bytes));
+}
+
+static bool set_machine(wire_instance *wire, const struct record *record, const struct spec *spec)
+{
+	wire->vcpus = spec->vcpus;
+	wire->autostart = spec->autostart;
+	wire->has_snapshot = record->snapshot_bytes > 0 && record->state != STATE_RUNNING &&
+			     record->state != STATE_PAUSED;
+	return set_text(&wire->size, SIZE_STR(spec->memory_bytes)) &&
+	       set_text(&wire->overlay_size, SIZE_STR(spec->overlay_bytes)) &&
+	       set_size(&wire->hotplug_size, spec->hotplug_bytes) &&
+	       set_size(&wire->disk_io_bps, spec->disk_io_bps) &&
+	       set_text(&wire->hypervisor, "qemu") &&
+	       set_devices(&wire->devices, &wire->n_devices, record, spec, false);
 }
 
 static bool set_end(wire_instance *wire, const struct record *record)
@@ -137,14 +198,10 @@ wire_instance *instance_to_wire(const struct record *record, const struct spec *
 		return NULL;
 	hypeman__instance__v1__instance__init(wire);
 	wire->state = (Hypeman__Instance__V1__InstanceState)record->state;
-	wire->vcpus = spec->vcpus;
 	if (set_text(&wire->id, record->id.s) && set_text(&wire->name, spec->name) &&
-	    set_text(&wire->image, spec->image) &&
-	    set_text(&wire->size, SIZE_STR(spec->memory_bytes)) &&
-	    set_text(&wire->overlay_size, SIZE_STR(spec->overlay_bytes)) &&
-	    set_text(&wire->hypervisor, "qemu") && set_env(wire, spec->env) &&
-	    set_network(wire, spec->network) && set_gpu(&wire->gpu, record, spec) &&
-	    set_time(&wire->created_at, record->created_ms) &&
+	    set_text(&wire->image, spec->image) && set_machine(wire, record, spec) &&
+	    set_env(wire, spec->env) && set_network(wire, spec->network) &&
+	    set_gpu(&wire->gpu, record, spec) && set_time(&wire->created_at, record->created_ms) &&
 	    set_time(&wire->started_at, record->started_ms) &&
 	    set_time(&wire->stopped_at, record->stopped_ms) && set_end(wire, record))
 		return wire;
@@ -215,7 +272,9 @@ int resources_wire_add(wire_resources *wire, const struct record *record, const 
 	if (!set_text(&allocation->instance_id, record->id.s) ||
 	    !set_text(&allocation->instance_name, spec->name))
 		return -ENOMEM;
-	if (record->lease.id.s[0] && !set_gpu(&allocation->gpu, record, spec))
+	if (record->holds[0].lease.id.s[0] && !set_gpu(&allocation->gpu, record, spec))
 		return -ENOMEM;
-	return 0;
+	return set_devices(&allocation->devices, &allocation->n_devices, record, spec, true)
+		       ? 0
+		       : -ENOMEM;
 }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "events.h"
 #include "gpu_client.h"
 #include "host.h"
 #include "image.h"
@@ -24,12 +25,15 @@
 
 struct instances;
 
+typedef Hypeman__Instance__V1__Instance wire_instance;
+
 /* All borrowed; they must outlive the instances. */
 struct instances_options {
 	const struct host *host;
 	struct records *records;
 	struct gpu_client *gpu;
 	struct image_store *images;
+	struct events *events;
 	struct resource_factors factors;
 };
 
@@ -50,17 +54,59 @@ void instances_interrupt(struct instances *instances);
 /* The same, and waits for every thread. No request may be running any more. */
 void instances_close(struct instances *instances);
 
+/* ---- Requests (instance_create.c, instance_request.c) ---- */
+
 /*
- * Admits, records, reserves the GPU, and starts the rest. On success *ret is the new
- * instance as a message (free with protobuf_c_message_free_unpacked); on failure nothing is
- * left but what is being undone.
+ * Who waits for an answer, and how long. What was begun goes on when the time is over, which
+ * is ERR_OUTCOME_UNKNOWN. `is_gone` (NULL: never) is looked at a few times a second.
+ */
+struct instances_patience {
+	int64_t timeout_ms;
+	bool (*is_gone)(void *user);
+	void *user;
+};
+
+/*
+ * Admits, records, takes the GPU and the devices, and starts the rest. On success *ret is the
+ * new instance as a message (free with protobuf_c_message_free_unpacked); on failure nothing
+ * is left but what is being undone. `request` (NULL: none; its body is filled in) makes it
+ * the same creation as an earlier one.
  */
 int instances_create(struct instances *instances, struct spec *take_spec,
-		     Hypeman__Instance__V1__Instance **ret, struct err *err);
+		     struct record_request *request, const struct instances_patience *patience,
+		     wire_instance **ret, struct err *err);
+
+/* ERR_WRONG_STATE names the state. *ret as of instances_create(). */
+int instances_stop(struct instances *instances, const char *name, uint32_t grace_ms,
+		   const struct instances_patience *patience, wire_instance **ret, struct err *err);
+int instances_start(struct instances *instances, const char *name,
+		    const Hypeman__Instance__V1__StartOptions *options,
+		    const struct instances_patience *patience, wire_instance **ret,
+		    struct err *err);
+int instances_standby(struct instances *instances, const char *name,
+		      const struct instances_patience *patience, wire_instance **ret,
+		      struct err *err);
+int instances_restore(struct instances *instances, const char *name,
+		      const struct instances_patience *patience, wire_instance **ret,
+		      struct err *err);
+
+/* Stops, releases, removes; returns when all is done. */
+int instances_delete(struct instances *instances, const char *name,
+		     const struct instances_patience *patience, struct err *err);
+
+/*
+ * Waits for the state, or until it cannot come by itself, or the time is over (no error:
+ * timed_out is set).
+ */
+int instances_wait(struct instances *instances, const char *name, enum instance_state state,
+		   const struct instances_patience *patience,
+		   Hypeman__Instance__V1__WaitInstanceResponse **ret, struct err *err);
+
+/* ---- Looking (instances_query.c) ---- */
 
 /* `name`: id, name, or prefix of an id of at least INSTANCES_PREFIX_MIN characters. */
-int instances_get(struct instances *instances, const char *name,
-		  Hypeman__Instance__V1__Instance **ret, struct err *err);
+int instances_get(struct instances *instances, const char *name, wire_instance **ret,
+		  struct err *err);
 
 #define INSTANCES_PREFIX_MIN	    4
 #define INSTANCES_PREFIX_MIN_DELETE 8
@@ -71,13 +117,7 @@ int instances_get(struct instances *instances, const char *name,
  * on after, or 0 when these are the last. *ret and each message in it are freed by the caller.
  */
 int instances_list(struct instances *instances, int state, uint64_t after, size_t limit,
-		   Hypeman__Instance__V1__Instance ***ret, size_t *ret_count, uint64_t *ret_next,
-		   struct err *err);
-
-/* Stops, releases, removes; returns when all is done, or with ERR_OUTCOME_UNKNOWN when it
- * takes longer than timeout_ms (it goes on). */
-int instances_delete(struct instances *instances, const char *name, int64_t timeout_ms,
-		     struct err *err);
+		   wire_instance ***ret, size_t *ret_count, uint64_t *ret_next, struct err *err);
 
 /* Descriptor of the logs' directory, and the exact id, for following. */
 int instances_open_logs(struct instances *instances, const char *name, struct id *ret_id,

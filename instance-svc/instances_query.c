@@ -119,10 +119,24 @@ bool instances_exists(struct instances *instances, const struct id *id)
 {
 	SCOPED_INSTANCES_LOCK(instances);
 
-	for (size_t i = 0; i < instances->count; i++)
-		if (strcmp(instances->list[i]->record.id.s, id->s) == 0)
-			return true;
-	return false;
+	return instances_find_locked(instances, id) != NULL;
+}
+
+int instances_measure_locked(struct instances *instances, const struct instance *but,
+			     struct resources *ret, struct err *err)
+{
+	if (resources_read(instances->options.host->layout.state_dir, &instances->options.factors,
+			   ret, err) < 0)
+		return -1;
+	for (size_t i = 0; i < instances->count; i++) {
+		const struct instance *instance = instances->list[i];
+
+		if (instance == but)
+			continue;
+		resources_add(ret, instance->spec, state_holds_resources(instance->record.state));
+		resources_add_snapshot(ret, instance->record.snapshot_bytes);
+	}
+	return 0;
 }
 
 /* Bytes that all overlays occupy now. */
@@ -149,12 +163,8 @@ int instances_resources(struct instances *instances,
 	struct image_usage usage;
 	int r = 0;
 
-	if (resources_read(instances->options.host->layout.state_dir, &instances->options.factors,
-			   &resources, err) < 0)
+	if (instances_measure_locked(instances, NULL, &resources, err) < 0)
 		return -1;
-	for (size_t i = 0; i < instances->count; i++)
-		resources_add(&resources, instances->list[i]->spec,
-			      state_holds_resources(instances->list[i]->record.state));
 	wire = resources_to_wire(&resources);
 	if (!wire)
 		return err_sys(err, ENOMEM, "cannot describe the resources");

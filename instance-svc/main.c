@@ -19,6 +19,7 @@
 #include "service.h"
 #include "service_image.h"
 #include "settings.h"
+#include "vm_memory.h"
 
 #define STOP_GRACE_MS 3000
 
@@ -30,6 +31,7 @@ struct daemon {
 	struct records *records;
 	struct image_store *images;
 	struct gpu_client *gpu;
+	struct events *events;
 	struct instances *instances;
 	struct rpc_server *server;
 };
@@ -112,6 +114,9 @@ static int look_at_host(struct daemon *d, struct err *err)
 	host_check_network(&d->host, "/dev/net/tun");
 	if (d->host.network_problem[0])
 		log_warning("VMs cannot have a network: %s", d->host.network_problem);
+	d->host.lock_limit = vm_memory_lock_limit();
+	if (accel_find_machine(d->host.machine, sizeof(d->host.machine), err) < 0)
+		return -1;
 	return choose_accel(d, err);
 }
 
@@ -141,6 +146,7 @@ static int open_instances(struct daemon *d, struct err *err)
 		.records = d->records,
 		.gpu = d->gpu,
 		.images = d->images,
+		.events = d->events,
 		.factors = { .percent = {
 				     [RESOURCE_CPU] = (unsigned)d->settings.cpu_percent,
 				     [RESOURCE_MEMORY] = (unsigned)d->settings.memory_percent,
@@ -163,7 +169,7 @@ static int serve(struct daemon *d, struct err *err)
 	d->server = rpc_server_new(&options);
 	if (!d->server)
 		return err_sys(err, ENOMEM, "cannot serve");
-	if (service_add(d->server, d->instances, err) < 0 ||
+	if (service_add(d->server, d->instances, d->events, err) < 0 ||
 	    service_image_add(d->server, d->images, err) < 0 ||
 	    rpc_server_add_standard_services(d->server, err) < 0)
 		return -1;
@@ -186,6 +192,9 @@ static int start(struct daemon *d, struct err *err)
 	d->gpu = gpu_client_new(d->settings.gpu_agent_socket, d->settings.gpu_agent_uid);
 	if (!d->gpu)
 		return err_sys(err, ENOMEM, "cannot reach gpu-agent");
+	d->events = events_new();
+	if (!d->events)
+		return err_sys(err, ENOMEM, "cannot keep events");
 	if (open_instances(d, err) < 0)
 		return -1;
 	return serve(d, err);
@@ -201,6 +210,7 @@ static void stop(struct daemon *d)
 		image_store_set_users(d->images, &(struct image_users){ 0 });
 	instances_close(d->instances);
 	rpc_server_free(d->server);
+	events_free(d->events);
 	gpu_client_free(d->gpu);
 	image_store_close(d->images);
 	records_close(d->records);

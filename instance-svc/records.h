@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The instances that outlive this process: SQLite, WAL, synchronous=FULL. What
- * records_put() returned 0 for is on disk.
+ * The instances that outlive this process: SQLite, WAL, synchronous=FULL. What a function
+ * here returned 0 for is on disk.
  *
- * A record is written before the thing it stands for is made (the GPU's request id before
- * the agent is called, the slot before files are made) and removed after the last of it is
- * gone, so that a start after a crash finds everything there is to finish or undo.
+ * A record is written before the thing it stands for is made (a GPU's request id before the
+ * agent is called, the slot before files are made) and removed after the last of it is gone,
+ * so that a start after a crash finds everything there is to finish or undo.
  *
  * Thread safe.
  */
@@ -20,12 +20,30 @@
 #include "common/err.h"
 #include "gpu_lease.h"
 #include "id.h"
+#include "image_digest.h"
 #include "process_id.h"
 #include "spec.h"
 #include "state.h"
 
-#define RECORD_TEXT_MAX	  512
-#define RECORD_DIGEST_MAX 80 /* "sha256:" and 64 digits */
+#define RECORD_TEXT_MAX	   512
+#define RECORD_DIGEST_MAX  80 /* "sha256:" and 64 digits */
+#define RECORD_KERNEL_MAX  128
+#define RECORD_MACHINE_MAX 64
+#define RECORD_HOLDS_MAX   (1 + SPEC_DEVICES_MAX)
+
+/* What an instance takes of gpu-agent at each start: its vGPU, or one whole device. */
+struct hold {
+	struct uuid_text request;	  /* intent; empty: not asked for, or given back */
+	char device[SPEC_DEVICE_MAX + 1]; /* how the agent knows it; empty: not looked up yet */
+	struct gpu_lease lease; /* id empty: nothing (yet); what it was stays to be shown */
+};
+
+/* What the instance was last told to become. */
+enum goal {
+	GOAL_RUN = 0,
+	GOAL_STOP = 1,	  /* within stop_ms, then by force */
+	GOAL_STANDBY = 2, /* memory to disk, then end */
+};
 
 struct record {
 	uint64_t sequence; /* 0: not stored yet; order of creation */
@@ -38,12 +56,23 @@ struct record {
 	 */
 	bool deleting;
 	bool dropped;
-	uint32_t slot; /* its uid and gid: that many after the first of our range */
+	enum goal goal;
+	uint32_t stop_ms; /* the guest's time to stop */
+	uint32_t slot;	  /* its uid and gid: that many after the first of our range */
 	int64_t created_ms, started_ms, stopped_ms; /* since the epoch; 0: never */
 	char digest[RECORD_DIGEST_MAX];		    /* of the image; empty: not known yet */
-	struct uuid_text gpu_request;	   /* intent; empty: none asked for, or given back */
-	struct gpu_lease lease;		   /* what the agent gave; id empty: nothing (yet) */
-	struct process_id supervisor;	   /* pid 0: none */
+	struct hold holds[RECORD_HOLDS_MAX]; /* the vGPU first, then devices as the spec has them */
+	uint32_t hold_count;
+	struct process_id supervisor;	/* pid 0: none */
+	char kernel[RECORD_KERNEL_MAX]; /* a name of kernels.h; empty: not started yet */
+
+	/* A saved memory, finished or being written: its place on the disk. 0: none. */
+	uint64_t snapshot_bytes;
+	char machine[RECORD_MACHINE_MAX]; /* what the VM was started as; a restore needs the same */
+	bool kvm;
+
+	/* The host went down while it ran, in the boot of this id: autostart. */
+	struct uuid_text shutdown_boot;
 	char state_error[RECORD_TEXT_MAX]; /* empty: none */
 	bool has_exit_code;
 	int32_t exit_code;
@@ -56,13 +85,38 @@ struct records;
 int records_open(const char *path, struct records **ret, struct err *err);
 void records_close(struct records *records); /* NULL is fine */
 
-/* Stores a new record (sequence 0, which it sets). ERR_NAME_TAKEN. */
+/* A creation that may be asked for again, and is then the same. Kept for a day. */
+#define RECORD_REQUEST_ID_MAX 128
+#define RECORD_REQUEST_MS     (INT64_C(24) * 3600 * 1000)
+
+struct record_request {
+	char principal[32]; /* who asked: ids of others mean nothing to it */
+	char id[RECORD_REQUEST_ID_MAX + 1];
+	struct image_digest body; /* of what was asked for */
+};
+
+/*
+ * Stores a new record (sequence 0, which it sets), and with it the request that made it
+ * (NULL: none), all or nothing. ERR_NAME_TAKEN.
+ */
 int records_insert(struct records *records, struct record *record, const struct spec *spec,
-		   struct err *err);
+		   const struct record_request *request, struct err *err);
 
 /* Everything but sequence, id, uuid, slot, creation time and spec. */
 int records_update(struct records *records, const struct record *record, struct err *err);
+int records_replace_spec(struct records *records, const struct id *id, const struct spec *spec,
+			 struct err *err);
 int records_remove(struct records *records, const struct id *id, struct err *err);
+
+/*
+ * What an earlier request with this principal and id made: 1 with the body's digest in
+ * request->body and the instance, 0 when there is none.
+ */
+int records_find_request(struct records *records, struct record_request *request,
+			 struct id *ret_instance, struct err *err);
+
+/* The creation came to nothing: asked for again, it is a new one. */
+int records_forget_request(struct records *records, const struct id *instance, struct err *err);
 
 /*
  * Calls back for each record in order of creation; the callee takes the spec. A record

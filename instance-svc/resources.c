@@ -119,6 +119,11 @@ void resources_add(struct resources *resources, const struct spec *spec, bool ru
 	resources->kind[RESOURCE_MEMORY].allocated += (int64_t)spec->memory_bytes;
 }
 
+void resources_add_snapshot(struct resources *resources, uint64_t bytes)
+{
+	resources->kind[RESOURCE_DISK].allocated += (int64_t)bytes;
+}
+
 /* For people: "4 vCPUs", "23.4 GB". */
 static struct size_text amount(enum resource_kind kind, int64_t value)
 {
@@ -155,4 +160,9 @@ int resources_admit(const struct resources *resources, const struct spec *spec, 
 	    admit(RESOURCE_MEMORY, &kind[RESOURCE_MEMORY], (int64_t)spec->memory_bytes, err) < 0)
 		return -1;
 	return admit(RESOURCE_DISK, &kind[RESOURCE_DISK], (int64_t)spec->overlay_bytes, err);
+}
+
+int resources_admit_snapshot(const struct resources *resources, uint64_t bytes, struct err *err)
+{
+	return admit(RESOURCE_DISK, &resources->kind[RESOURCE_DISK], (int64_t)bytes, err);
 }

@@ -48,6 +48,11 @@ int resources_read(const char *disk_path, const struct resource_factors *factors
 /* Adds what an instance holds: the disk always, the rest while it runs. */
 void resources_add(struct resources *resources, const struct spec *spec, bool runs);
 
+/* The memory of an instance in standby, which is on the disk. */
+void resources_add_snapshot(struct resources *resources, uint64_t bytes);
+
+int resources_admit_snapshot(const struct resources *resources, uint64_t bytes, struct err *err);
+
 /* ERR_INSUFFICIENT_CAPACITY with the numbers when a new one does not fit. */
 int resources_admit(const struct resources *resources, const struct spec *spec, struct err *err);
 

@@ -13,7 +13,8 @@
 
 #define SERVICE_NAME "hypeman.instance.v1.InstanceService"
 
-/* `instances` must outlive the server. */
-int service_add(struct rpc_server *server, struct instances *instances, struct err *err);
+/* Both must outlive the server. */
+int service_add(struct rpc_server *server, struct instances *instances, struct events *events,
+		struct err *err);
 
 #endif

@@ -28,7 +28,13 @@ void spec_free(struct spec *spec)
 	strv_free(spec->entrypoint);
 	strv_free(spec->cmd);
 	free(spec->gpu_profile);
+	strv_free(spec->devices);
 	free(spec);
+}
+
+uint32_t spec_hold_count(const struct spec *spec)
+{
+	return (spec->gpu_profile ? 1 : 0) + (uint32_t)strv_length(spec->devices);
 }
 
 int spec_check_name(const char *name, struct err *err)
@@ -74,6 +80,34 @@ static int read_size(const char *text, const char *default_text, const char *nam
 	return 0;
 }
 
+/* Empty: none, which is 0. */
+static int read_optional_size(const char *text, const char *name, uint64_t max, uint64_t *ret,
+			      struct err *err)
+{
+	char field[64];
+
+	if (*text == '\0')
+		return 0;
+	if (read_size(text, text, name, 1 << 20, max, ret, err) < 0)
+		return -1;
+	snprintf(field, sizeof(field), "instance.%s", name);
+	if (*ret % (1 << 20) != 0)
+		return err_field(err, field, "%s is '%.64s': must be whole megabytes", name, text);
+	return 0;
+}
+
+static int read_vcpus(const wire_spec *wire, struct spec *spec, struct err *err)
+{
+	spec->vcpus = DEFAULT_VCPUS;
+	if (wire->vcpus_opt_case == HYPEMAN__INSTANCE__V1__INSTANCE_SPEC__VCPUS_OPT_VCPUS)
+		spec->vcpus = wire->vcpus;
+	if (spec->vcpus < 1 || spec->vcpus > SPEC_VCPUS_MAX)
+		return err_field(err, "instance.vcpus",
+				 "vcpus is %" PRIu32 ": must be from 1 to %d", spec->vcpus,
+				 SPEC_VCPUS_MAX);
+	return 0;
+}
+
 static int read_sizes(const wire_spec *wire, struct spec *spec, struct err *err)
 {
 	if (read_size(wire->size, DEFAULT_MEMORY, "size", SPEC_MEMORY_MIN, SPEC_MEMORY_MAX,
@@ -89,15 +123,13 @@ static int read_sizes(const wire_spec *wire, struct spec *spec, struct err *err)
 		return err_field(err, "instance.overlay_size",
 				 "overlay_size is '%.64s': must be a multiple of 4096 bytes",
 				 wire->overlay_size);
-
-	spec->vcpus = DEFAULT_VCPUS;
-	if (wire->vcpus_opt_case == HYPEMAN__INSTANCE__V1__INSTANCE_SPEC__VCPUS_OPT_VCPUS)
-		spec->vcpus = wire->vcpus;
-	if (spec->vcpus < 1 || spec->vcpus > SPEC_VCPUS_MAX)
-		return err_field(err, "instance.vcpus",
-				 "vcpus is %" PRIu32 ": must be from 1 to %d", spec->vcpus,
-				 SPEC_VCPUS_MAX);
-	return 0;
+	if (read_optional_size(wire->hotplug_size, "hotplug_size",
+			       SPEC_MEMORY_MAX - spec->memory_bytes, &spec->hotplug_bytes,
+			       err) < 0 ||
+	    read_optional_size(wire->disk_io_bps, "disk_io_bps", SPEC_DISK_IO_MAX,
+			       &spec->disk_io_bps, err) < 0)
+		return -1;
+	return read_vcpus(wire, spec, err);
 }
 
 static int compare_texts(const void *a, const void *b)
@@ -194,6 +226,29 @@ static int read_gpu(const wire_spec *wire, struct spec *spec, struct err *err)
 	return spec->gpu_profile ? 0 : err_sys(err, ENOMEM, "cannot keep gpu.profile");
 }
 
+static int read_devices(const wire_spec *wire, struct spec *spec, struct err *err)
+{
+	if (wire->n_devices > SPEC_DEVICES_MAX)
+		return err_field(err, "instance.devices", "devices has %zu entries: at most %d",
+				 wire->n_devices, SPEC_DEVICES_MAX);
+	for (size_t i = 0; i < wire->n_devices; i++) {
+		const char *device = wire->devices[i];
+
+		if (*device == '\0' || strlen(device) > SPEC_DEVICE_MAX)
+			return err_field(err, "instance.devices",
+					 "devices has '%.80s': must be the id or name of a device "
+					 "of GET /devices",
+					 device);
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(device, wire->devices[j]) == 0)
+				return err_field(err, "instance.devices",
+						 "devices names '%.64s' twice", device);
+		if (strv_append(&spec->devices, device) < 0)
+			return err_sys(err, ENOMEM, "cannot keep devices");
+	}
+	return 0;
+}
+
 int spec_from_wire(const wire_spec *wire, struct spec **ret, struct err *err)
 {
 	scoped(spec_free) struct spec *spec = calloc(1, sizeof(*spec));
@@ -213,7 +268,7 @@ int spec_from_wire(const wire_spec *wire, struct spec **ret, struct err *err)
 				 "\"docker.io/library/busybox:latest\"");
 	if (image_reference_normalize(wire->image, "instance.image", &spec->image, err) < 0 ||
 	    read_sizes(wire, spec, err) < 0 || read_command(wire, spec, err) < 0 ||
-	    read_gpu(wire, spec, err) < 0)
+	    read_gpu(wire, spec, err) < 0 || read_devices(wire, spec, err) < 0)
 		return -1;
 	if (*wire->hypervisor && strcmp(wire->hypervisor, "qemu") != 0)
 		return err_field(err, "instance.hypervisor",
@@ -223,80 +278,9 @@ int spec_from_wire(const wire_spec *wire, struct spec **ret, struct err *err)
 	if (wire->network && wire->network->enabled_opt_case ==
 				     HYPEMAN__INSTANCE__V1__NETWORK_SPEC__ENABLED_OPT_ENABLED)
 		spec->network = wire->network->enabled;
+	spec->autostart = wire->autostart_opt_case ==
+				  HYPEMAN__INSTANCE__V1__INSTANCE_SPEC__AUTOSTART_OPT_AUTOSTART &&
+			  wire->autostart;
 	*ret = TAKE_PTR(spec);
 	return 0;
-}
-
-/* The entries borrow from env, whose texts are cut at their '='. */
-static void split_env(char **env, Hypeman__Instance__V1__InstanceSpec__EnvEntry *entries,
-		      Hypeman__Instance__V1__InstanceSpec__EnvEntry **pointers, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		char *equals = strchr(env[i], '=');
-
-		*equals = '\0';
-		hypeman__instance__v1__instance_spec__env_entry__init(&entries[i]);
-		entries[i].key = env[i];
-		entries[i].value = equals + 1;
-		pointers[i] = &entries[i];
-	}
-}
-
-static void *pack(const wire_spec *wire, size_t *ret_size)
-{
-	size_t size = hypeman__instance__v1__instance_spec__get_packed_size(wire);
-	void *bytes = malloc(size ? size : 1);
-
-	if (bytes)
-		*ret_size = hypeman__instance__v1__instance_spec__pack(wire, bytes);
-	return bytes;
-}
-
-void *spec_save(const struct spec *spec, size_t *ret_size)
-{
-	wire_spec wire = HYPEMAN__INSTANCE__V1__INSTANCE_SPEC__INIT;
-	Hypeman__Instance__V1__NetworkSpec network = HYPEMAN__INSTANCE__V1__NETWORK_SPEC__INIT;
-	Hypeman__Instance__V1__GpuSpec gpu = HYPEMAN__INSTANCE__V1__GPU_SPEC__INIT;
-	struct size_text memory = size_text(spec->memory_bytes);
-	struct size_text overlay = size_text(spec->overlay_bytes);
-	size_t env_count = strv_length(spec->env);
-	scoped(strv_free) char **env = NULL;
-	scoped_free Hypeman__Instance__V1__InstanceSpec__EnvEntry *entries =
-		calloc(env_count + 1, sizeof(*entries));
-	scoped_free Hypeman__Instance__V1__InstanceSpec__EnvEntry **pointers =
-		calloc(env_count + 1, sizeof(*pointers));
-
-	if (!entries || !pointers || strv_extend(&env, spec->env) < 0)
-		return NULL;
-	split_env(env, entries, pointers, env_count);
-	wire.name = spec->name;
-	wire.image = spec->image;
-	wire.size = memory.s;
-	wire.overlay_size = overlay.s;
-	wire.vcpus_opt_case = HYPEMAN__INSTANCE__V1__INSTANCE_SPEC__VCPUS_OPT_VCPUS;
-	wire.vcpus = spec->vcpus;
-	wire.n_env = env_count;
-	wire.env = pointers;
-	wire.n_entrypoint = strv_length(spec->entrypoint);
-	wire.entrypoint = spec->entrypoint;
-	wire.n_cmd = strv_length(spec->cmd);
-	wire.cmd = spec->cmd;
-	network.enabled_opt_case = HYPEMAN__INSTANCE__V1__NETWORK_SPEC__ENABLED_OPT_ENABLED;
-	network.enabled = spec->network;
-	wire.network = &network;
-	gpu.profile = spec->gpu_profile;
-	wire.gpu = spec->gpu_profile ? &gpu : NULL;
-	return pack(&wire, ret_size);
-}
-
-int spec_load(const void *bytes, size_t size, struct spec **ret, struct err *err)
-{
-	wire_spec *wire = hypeman__instance__v1__instance_spec__unpack(NULL, size, bytes);
-	int r;
-
-	if (!wire)
-		return err_set(err, ERR_INTERNAL, "a stored instance is damaged");
-	r = spec_from_wire(wire, ret, err);
-	hypeman__instance__v1__instance_spec__free_unpacked(wire, NULL);
-	return r;
 }

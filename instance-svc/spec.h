@@ -24,6 +24,9 @@
 #define SPEC_ARGUMENTS_MAX  256			 /* entrypoint, cmd; environment variables */
 #define SPEC_TEXT_BYTES_MAX (128 * 1024)	 /* env, entrypoint and cmd together */
 #define SPEC_PROFILE_MAX    64
+#define SPEC_DEVICES_MAX    16
+#define SPEC_DEVICE_MAX	    63
+#define SPEC_DISK_IO_MAX    (UINT64_C(1) << 40)
 
 struct spec {
 	char *name;
@@ -35,7 +38,11 @@ struct spec {
 	char **entrypoint; /* empty: the image's */
 	char **cmd;	   /* empty: the image's */
 	bool network;
-	char *gpu_profile; /* NULL: no GPU */
+	char *gpu_profile;	/* NULL: no GPU */
+	char **devices;		/* whole devices, as they were named; NULL-terminated */
+	uint64_t hotplug_bytes; /* room for memory to grow into */
+	uint64_t disk_io_bps;	/* bytes per second of all writable disks; 0: no limit */
+	bool autostart;
 };
 
 void spec_free(struct spec *spec);
@@ -44,6 +51,13 @@ SCOPED_DEFINE(struct spec *, spec_free);
 /* Each refusal names the field as it stands in the JSON, the value, and what is accepted. */
 int spec_from_wire(const Hypeman__Instance__V1__InstanceSpec *wire, struct spec **ret,
 		   struct err *err);
+
+/* What it takes of gpu-agent: a vGPU counts as one, each device as one. */
+uint32_t spec_hold_count(const struct spec *spec);
+
+/* A copy of the spec with the options of a start in it. */
+int spec_with_options(const struct spec *spec, const Hypeman__Instance__V1__StartOptions *options,
+		      struct spec **ret, struct err *err);
 
 /*
  * The spec as bytes for the records: a packed InstanceSpec. *ret is freed by the caller;

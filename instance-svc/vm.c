@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -16,6 +17,13 @@
 #include "supervisor/guard.h"
 #include "utf8.h"
 #include "vm_command.h"
+
+/* What a plan borrows. */
+struct plan_parts {
+	const struct gpu_lease *leases[RECORD_HOLDS_MAX];
+	size_t real_leases;
+	char addresses[8192];
+};
 
 static int open_lock(int directory)
 {
@@ -68,30 +76,87 @@ static int socket_listen(struct layout_path path, int type, int *ret, struct err
 	return 0;
 }
 
-static int build_plan(const struct host *host, const struct record *record, const struct spec *spec,
-		      struct vm_plan *plan, char *addresses, size_t size, struct err *err)
+/* Borrowed from the record. */
+static size_t find_leases(const struct record *record,
+			  const struct gpu_lease *ret[RECORD_HOLDS_MAX])
 {
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < record->hold_count; i++)
+		if (record->holds[i].lease.id.s[0])
+			ret[count++] = &record->holds[i].lease;
+	return count;
+}
+
+/* How many of them are real; *ret_node is where the first of these is, -1 when unknown. */
+static size_t count_real(const struct gpu_lease *const *leases, size_t count, int32_t *ret_node)
+{
+	size_t real = 0;
+
+	*ret_node = -1;
+	for (size_t i = 0; i < count; i++) {
+		if (leases[i]->simulated)
+			continue;
+		if (real++ == 0)
+			*ret_node = leases[i]->numa_node;
+	}
+	return real;
+}
+
+static int check_restore(const struct host *host, const struct record *record, struct err *err)
+{
+	if (record->snapshot_bytes == 0 || record->kvm == host->kvm)
+		return 0;
+	return err_set(err, ERR_FAILED_PRECONDITION,
+		       "its memory was saved %s KVM, and VMs run %s it now",
+		       record->kvm ? "under" : "without", host->kvm ? "under" : "without");
+}
+
+static int build_plan(const struct host *host, const struct record *record, const struct spec *spec,
+		      struct vm_plan *plan, struct plan_parts *parts, struct err *err)
+{
+	uint64_t all_memory = spec->memory_bytes + spec->hotplug_bytes;
+	size_t count = find_leases(record, parts->leases);
+	int32_t node;
+
+	parts->real_leases = count_real(parts->leases, count, &node);
 	*plan = (struct vm_plan){
 		.name = spec->name,
 		.id = record->id.s,
 		.uuid = record->uuid.s,
 		.vcpus = spec->vcpus,
 		.memory_bytes = spec->memory_bytes,
+		.hotplug_bytes = spec->hotplug_bytes,
+		.memory = vm_memory_choose("/sys", spec->memory_bytes, node),
+		.disk_io_bps = spec->disk_io_bps,
+		.machine = record->machine,
+		.restore = record->snapshot_bytes > 0,
 		.kvm = host->kvm,
 		.kernel = host->kernel,
 		.initramfs = host->initramfs,
 		.network = spec->network,
-		.host_addresses = addresses,
-		.lease = record->lease.id.s[0] ? &record->lease : NULL,
+		.host_addresses = parts->addresses,
+		.leases = parts->leases,
+		.lease_count = count,
 		.supervisor = host->supervisor,
 	};
-	return spec->network ? guard_list_host(addresses, size, err) : 0;
+	if (check_restore(host, record, err) < 0 ||
+	    vm_memory_check_lock(host->lock_limit, all_memory, parts->real_leases, err) < 0)
+		return -1;
+	return spec->network ? guard_list_host(parts->addresses, sizeof(parts->addresses), err) : 0;
+}
+
+static const char *flags(const struct vm_plan *plan, const struct plan_parts *parts)
+{
+	if (plan->restore)
+		return SUPERVISOR_FLAG_RESTORE; /* never with a GPU */
+	return parts->real_leases > 0 ? SUPERVISOR_FLAG_GPU : "-";
 }
 
 /* "network N ARG... jail N ARG..." behind the fixed arguments. */
 static int build_command(const struct host *host, const struct record *record,
-			 const struct vm_plan *plan, const char *image_disk, char ***ret,
-			 struct err *err)
+			 const struct vm_plan *plan, const char *words, const char *image_disk,
+			 char ***ret, struct err *err)
 {
 	scoped(strv_free) char **jail = NULL;
 	scoped(strv_free) char **network = NULL;
@@ -104,7 +169,7 @@ static int build_command(const struct host *host, const struct record *record,
 	    strv_append(&argv, image_disk) < 0 ||
 	    strv_appendf(&argv, "%u", host_uid(host, record->slot)) < 0 ||
 	    strv_appendf(&argv, "%u", host_gid(host, record->slot)) < 0 ||
-	    strv_append(&argv, "network") < 0 ||
+	    strv_append(&argv, words) < 0 || strv_append(&argv, "network") < 0 ||
 	    strv_appendf(&argv, "%zu", strv_length(network)) < 0 ||
 	    strv_extend(&argv, network) < 0 || strv_append(&argv, "jail") < 0 ||
 	    strv_appendf(&argv, "%zu", strv_length(jail)) < 0 || strv_extend(&argv, jail) < 0)
@@ -124,6 +189,15 @@ static int open_output(int directory)
 				 O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
+static void note_memory(int directory, const struct vm_memory *memory)
+{
+	scoped_fd int logs = openat(directory, VM_LOG_DIRECTORY,
+				    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (logs >= 0 && memory->note[0])
+		log_event(logs, "%s", memory->note);
+}
+
 int vm_launch(const struct host *host, const struct record *record, const struct spec *spec,
 	      const char *image_disk, struct process *ret, struct err *err)
 {
@@ -133,13 +207,13 @@ int vm_launch(const struct host *host, const struct record *record, const struct
 	scoped_fd int agent = -1;
 	scoped_fd int output = -1;
 	scoped(strv_free) char **argv = NULL;
-	char addresses[8192];
+	struct plan_parts parts;
 	struct vm_plan plan;
 
 	if (directory < 0)
 		return err_sys(err, directory, "cannot open the instance's directory");
-	if (build_plan(host, record, spec, &plan, addresses, sizeof(addresses), err) < 0 ||
-	    build_command(host, record, &plan, image_disk, &argv, err) < 0 ||
+	if (build_plan(host, record, spec, &plan, &parts, err) < 0 ||
+	    build_command(host, record, &plan, flags(&plan, &parts), image_disk, &argv, err) < 0 ||
 	    take_lock(directory, &lock, err) < 0 ||
 	    socket_listen(layout_control(&host->layout, &record->id), SOCK_SEQPACKET, &control,
 			  err) < 0 ||
@@ -148,6 +222,7 @@ int vm_launch(const struct host *host, const struct record *record, const struct
 	if (unlinkat(directory, VM_EXIT_FILE, 0) < 0 && errno != ENOENT)
 		return err_sys(err, errno, "cannot remove an old exit file");
 	output = open_output(directory);
+	note_memory(directory, &plan.memory);
 
 	const int fds[] = { lock, control, agent }; /* become 3, 4 and 5 */
 	const struct process_spec process = {
@@ -197,21 +272,46 @@ int vm_read_status(int fd, struct control_status *ret)
 	if (n < 0)
 		return -errno;
 	if (n != (ssize_t)sizeof(status) || status.version != SUPERVISOR_PROTOCOL_VERSION ||
-	    status.phase < VM_PHASE_STARTING || status.phase > VM_PHASE_STOPPING)
+	    status.phase < VM_PHASE_STARTING || status.phase > VM_PHASE_SAVING ||
+	    !memchr(status.refusal, '\0', sizeof(status.refusal)))
 		return -EPROTO;
 	*ret = status;
+	utf8_copy(ret->refusal, sizeof(ret->refusal), status.refusal);
 	return 1;
+}
+
+static int ask(int fd, struct control_request request)
+{
+	request.version = SUPERVISOR_PROTOCOL_VERSION;
+	return send(fd, &request, sizeof(request), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
 int vm_ask_to_stop(int fd, uint32_t grace_ms)
 {
-	const struct control_request request = {
-		.version = SUPERVISOR_PROTOCOL_VERSION,
-		.kind = CONTROL_STOP,
-		.grace_ms = grace_ms,
-	};
+	return ask(fd, (struct control_request){ .kind = CONTROL_STOP, .grace_ms = grace_ms });
+}
 
-	return send(fd, &request, sizeof(request), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+int vm_ask_for_standby(int fd, uint64_t bytes)
+{
+	return ask(fd, (struct control_request){ .kind = CONTROL_STANDBY, .bytes = bytes });
+}
+
+uint64_t vm_snapshot_bytes(const struct host *host, const struct id *id)
+{
+	scoped_fd int directory = layout_open_instance(&host->layout, id);
+	struct stat st;
+
+	if (directory < 0 || fstatat(directory, VM_MEMORY_FILE, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	return st.st_size > 0 ? (uint64_t)st.st_size : 1;
+}
+
+void vm_forget_exit(const struct host *host, const struct id *id)
+{
+	scoped_fd int directory = layout_open_instance(&host->layout, id);
+
+	if (directory >= 0)
+		(void)unlinkat(directory, VM_EXIT_FILE, 0);
 }
 
 int vm_read_exit(const struct host *host, const struct id *id, struct vm_exit *ret)
@@ -228,7 +328,7 @@ int vm_read_exit(const struct host *host, const struct id *id, struct vm_exit *r
 		return -errno;
 	n = read(fd, &end, sizeof(end));
 	if (n != (ssize_t)sizeof(end) || end.version != SUPERVISOR_PROTOCOL_VERSION ||
-	    end.end < VM_END_EXIT || end.end > VM_END_VMM || end.exit_code < 0 ||
+	    end.end < VM_END_EXIT || end.end > VM_END_STANDBY || end.exit_code < 0 ||
 	    end.exit_code > 255 || !memchr(end.text, '\0', sizeof(end.text)))
 		return -EPROTO;
 	*ret = end;

@@ -43,6 +43,18 @@ int vm_read_status(int fd, struct control_status *ret);
 /* 0, or -errno. */
 int vm_ask_to_stop(int fd, uint32_t grace_ms);
 
+/*
+ * Its memory to the disk, for which `bytes` are reserved, and the VM's end. The status tells
+ * a refusal; the guest goes on then.
+ */
+int vm_ask_for_standby(int fd, uint64_t bytes);
+
+/* Size of the memory that a restore would take; 0: there is none. */
+uint64_t vm_snapshot_bytes(const struct host *host, const struct id *id);
+
+/* Before a new start: the last word of the one before is void. */
+void vm_forget_exit(const struct host *host, const struct id *id);
+
 /* The last word of the supervisor. -ENOENT: it left none. Its text is valid UTF-8. */
 int vm_read_exit(const struct host *host, const struct id *id, struct vm_exit *ret);
 

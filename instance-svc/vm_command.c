@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
+#include <stdio.h>
 
 #include "guest/config.h"
 #include "strv.h"
@@ -50,12 +50,44 @@ static int finish(struct command *command, char ***ret, struct err *err)
 	return err_sys(err, command->result, "cannot write the command line of the VM");
 }
 
+struct sysfs_text {
+	char s[64];
+};
+
+static struct sysfs_text sysfs_text(struct pci_addr address)
+{
+	struct sysfs_text text;
+
+	snprintf(text.s, sizeof(text.s), "/sys/bus/pci/devices/%s", PCI_STR(address));
+	return text;
+}
+
 /* A real device: everything QEMU opens of it, and no more of /sys and /dev. */
 static void bind_device(struct command *c, const struct gpu_lease *lease)
 {
-	add3(c, "--ro-bind", lease->sysfs_path, lease->sysfs_path);
-	add3(c, "--dev-bind", "/dev/vfio/vfio", "/dev/vfio/vfio");
+	struct sysfs_text path;
+
+	if (lease->function_count == 0)
+		add3(c, "--ro-bind", lease->sysfs_path, lease->sysfs_path);
+	for (uint32_t i = 0; i < lease->function_count; i++) {
+		path = sysfs_text(lease->functions[i]);
+		add3(c, "--ro-bind", path.s, path.s);
+	}
 	add3(c, "--dev-bind", lease->device_node, lease->device_node);
+}
+
+static void bind_devices(struct command *c, const struct vm_plan *plan)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < plan->lease_count; i++) {
+		if (plan->leases[i]->simulated)
+			continue;
+		if (!any)
+			add3(c, "--dev-bind", "/dev/vfio/vfio", "/dev/vfio/vfio");
+		any = true;
+		bind_device(c, plan->leases[i]);
+	}
 }
 
 static void add_jail(struct command *c, const struct vm_plan *plan)
@@ -78,8 +110,7 @@ static void add_jail(struct command *c, const struct vm_plan *plan)
 	add3(c, "--ro-bind", plan->initramfs, "/vm/initramfs");
 	if (plan->kvm)
 		add3(c, "--dev-bind", "/dev/kvm", "/dev/kvm");
-	if (plan->lease && !plan->lease->simulated)
-		bind_device(c, plan->lease);
+	bind_devices(c, plan);
 	add2(c, "--remount-ro", "/dev");
 	add2(c, "--remount-ro", "/");
 	add2(c, "--chdir", "/");
@@ -87,23 +118,67 @@ static void add_jail(struct command *c, const struct vm_plan *plan)
 }
 
 /* Descriptors, not paths: QEMU needs no permission on our files, nor to see them. */
-static void add_disk(struct command *c, const char *serial, enum vm_fd fd, bool read_only)
+static void add_disk(struct command *c, const char *serial, enum vm_fd fd, bool read_only,
+		     bool limited)
 {
 	ADDF(c, "-add-fd", "fd=%d,set=%d", fd, fd);
 	ADDF(c, "-blockdev",
-	     "driver=raw,node-name=%s,read-only=%s,file.driver=file,file.filename=/dev/fdset/%d,"
+	     "driver=raw,node-name=%s%s,read-only=%s,file.driver=file,file.filename=/dev/fdset/%d,"
 	     "file.discard=unmap,discard=unmap",
-	     serial, read_only ? "on" : "off", fd);
+	     serial, limited ? "-file" : "", read_only ? "on" : "off", fd);
+	if (limited)
+		ADDF(c, "-blockdev", "driver=throttle,node-name=%s,throttle-group=io,file=%s-file",
+		     serial, serial);
 	ADDF(c, "-device", "virtio-blk-pci,drive=%s,serial=%s", serial, serial);
+}
+
+static void add_disks(struct command *c, const struct vm_plan *plan)
+{
+	if (plan->disk_io_bps > 0)
+		ADDF(c, "-object", "throttle-group,id=io,x-bps-total=%" PRIu64, plan->disk_io_bps);
+	add_disk(c, GUEST_DISK_IMAGE, VM_FD_IMAGE, true, false);
+	add_disk(c, GUEST_DISK_OVERLAY, VM_FD_OVERLAY, false, plan->disk_io_bps > 0);
+	add_disk(c, GUEST_DISK_CONFIG, VM_FD_CONFIG, true, false);
+}
+
+/*
+ * An object of its own only where the memory is special. Its name is the one that QEMU gives
+ * by itself: a saved memory fits either way.
+ */
+static void add_memory(struct command *c, const struct vm_plan *plan)
+{
+	uint64_t megabytes = plan->memory_bytes >> 20;
+
+	if (plan->hotplug_bytes > 0)
+		ADDF(c, "-m", "size=%" PRIu64 "M,slots=16,maxmem=%" PRIu64 "M", megabytes,
+		     megabytes + (plan->hotplug_bytes >> 20));
+	else
+		ADDF(c, "-m", "%" PRIu64 "M", megabytes);
+	if (!plan->memory.huge && plan->memory.node < 0)
+		return;
+	add(c, "-object");
+	if (c->result == 0 && plan->memory.node >= 0)
+		c->result = strv_appendf(
+			&c->argv, "%s,id=pc.ram,size=%" PRIu64 "M,host-nodes=%d,policy=bind%s",
+			plan->memory.huge ? "memory-backend-memfd,hugetlb=on,"
+					    "hugetlbsize=2M"
+					  : "memory-backend-ram",
+			megabytes, plan->memory.node, plan->memory.huge ? ",prealloc=on" : "");
+	else if (c->result == 0)
+		c->result = strv_appendf(&c->argv,
+					 "memory-backend-memfd,hugetlb=on,hugetlbsize=2M,"
+					 "id=pc.ram,size=%" PRIu64 "M,prealloc=on",
+					 megabytes);
+	add2(c, "-machine", "memory-backend=pc.ram");
 }
 
 static void add_machine(struct command *c, const struct vm_plan *plan)
 {
-	add2(c, "-machine", "q35,usb=off,vmport=off");
+	ADDF(c, "-machine", "%s,usb=off,vmport=off", plan->machine);
 	add2(c, "-accel", plan->kvm ? "kvm" : "tcg,thread=multi");
 	add2(c, "-cpu", plan->kvm ? "host" : "max");
 	ADDF(c, "-smp", "%" PRIu32, plan->vcpus);
-	ADDF(c, "-m", "%" PRIu64 "M", plan->memory_bytes >> 20);
+	add_memory(c, plan);
 	add2(c, "-kernel", "/vm/kernel");
 	add2(c, "-initrd", "/vm/initramfs");
 	/* An emulated timer may come late on a busy host: no reason to give up the boot. */
@@ -138,12 +213,45 @@ static void add_network(struct command *c, const char *id)
 	     (unsigned)(hash >> 16) & 0xff, (unsigned)(hash >> 8) & 0xff, (unsigned)hash & 0xff);
 }
 
-static void add_gpu(struct command *c, const struct gpu_lease *lease)
+static void add_vgpu(struct command *c, const struct gpu_lease *lease)
 {
 	if (lease->simulated)
 		add2(c, "-device", "pci-testdev,id=gpu"); /* it has no function, but it is seen */
 	else
 		ADDF(c, "-device", "vfio-pci,id=gpu,sysfsdev=%s", lease->sysfs_path);
+}
+
+/* Eight to a slot of the root bus, which has not one for each: a port, or a stand-in. */
+#define DEVICE_SLOT 0x10
+#define SLOT_FORMAT "bus=pcie.0,addr=0x%x.0x%x,multifunction=on"
+
+/* All functions stay together, at the numbers they have, behind a port of their own. */
+static void add_device(struct command *c, unsigned number, const struct gpu_lease *lease)
+{
+	unsigned slot = DEVICE_SLOT + number / 8, function = number % 8;
+
+	if (lease->simulated) {
+		ADDF(c, "-device", "pci-testdev,id=device%u," SLOT_FORMAT, number, slot, function);
+		return;
+	}
+	ADDF(c, "-device", "pcie-root-port,id=port%u,chassis=%u," SLOT_FORMAT, number, number + 1,
+	     slot, function);
+	for (uint32_t i = 0; i < lease->function_count; i++)
+		ADDF(c, "-device", "vfio-pci,host=%s,id=device%u.%u,bus=port%u,addr=0x0.0x%x%s",
+		     PCI_STR(lease->functions[i]), number, lease->functions[i].function, number,
+		     lease->functions[i].function,
+		     lease->function_count > 1 ? ",multifunction=on" : "");
+}
+
+static void add_leases(struct command *c, const struct vm_plan *plan)
+{
+	unsigned devices = 0;
+
+	for (size_t i = 0; i < plan->lease_count; i++)
+		if (plan->leases[i]->device_id.s[0])
+			add_device(c, devices++, plan->leases[i]);
+		else
+			add_vgpu(c, plan->leases[i]);
 }
 
 int vm_command_jail(const struct vm_plan *plan, char ***ret, struct err *err)
@@ -162,14 +270,13 @@ int vm_command_jail(const struct vm_plan *plan, char ***ret, struct err *err)
 	add2(c, "-sandbox",
 	     "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
 	add_machine(c, plan);
-	add_disk(c, GUEST_DISK_IMAGE, VM_FD_IMAGE, true);
-	add_disk(c, GUEST_DISK_OVERLAY, VM_FD_OVERLAY, false);
-	add_disk(c, GUEST_DISK_CONFIG, VM_FD_CONFIG, true);
+	add_disks(c, plan);
 	add_ports(c);
 	if (plan->network)
 		add_network(c, plan->id);
-	if (plan->lease)
-		add_gpu(c, plan->lease);
+	add_leases(c, plan);
+	if (plan->restore)
+		add2(c, "-incoming", "defer");
 	return finish(c, ret, err);
 }
 

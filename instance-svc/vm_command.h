@@ -22,6 +22,7 @@
 #include "common/err.h"
 #include "gpu_lease.h"
 #include "id.h"
+#include "vm_memory.h"
 
 /* What the guest is given; the addresses of every VM are the same, on a link of its own. */
 #define VM_GUEST_ADDRESS "10.0.2.15"
@@ -36,13 +37,19 @@ struct vm_plan {
 	const char *uuid;
 	uint32_t vcpus;
 	uint64_t memory_bytes;
+	uint64_t hotplug_bytes; /* more that it may grow by */
+	struct vm_memory memory;
+	uint64_t disk_io_bps; /* 0: no limit */
+	const char *machine;  /* "pc-q35-7.2": not the alias, which changes with QEMU */
+	bool restore;	      /* its memory comes from a file, which the supervisor has */
 	bool kvm;
 	const char *kernel;    /* absolute, may be read by everyone */
 	const char *initramfs; /* the same */
 	bool network;
-	const char *host_addresses;    /* what the guard closes: guard_list_host() */
-	const struct gpu_lease *lease; /* NULL: none */
-	const char *supervisor;	       /* absolute path of instance-supervisor: the guard */
+	const char *host_addresses;	       /* what the guard closes: guard_list_host() */
+	const struct gpu_lease *const *leases; /* what the VM gets of gpu-agent */
+	size_t lease_count;
+	const char *supervisor; /* absolute path of instance-supervisor: the guard */
 };
 
 /* bubblewrap and, inside, QEMU. *ret: owned by the caller (strv_free). */

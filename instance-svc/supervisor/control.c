@@ -2,6 +2,7 @@
 #include "supervisor.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,11 +11,12 @@ static void client_close(struct supervisor_client *client)
 	close(client->fd);
 	client->fd = -1;
 	client->watching = false;
+	client->wants_stats = false;
 }
 
 static void send_status(struct supervisor *sv, struct supervisor_client *client)
 {
-	const struct control_status status = {
+	struct control_status status = {
 		.version = SUPERVISOR_PROTOCOL_VERSION,
 		.phase = sv->phase,
 		.supervisor_pid = getpid(),
@@ -22,6 +24,7 @@ static void send_status(struct supervisor *sv, struct supervisor_client *client)
 		.started_ms = sv->started_ms,
 	};
 
+	memcpy(status.refusal, sv->refusal, sizeof(status.refusal));
 	/* Who does not read loses the connection, and learns the state when it comes again. */
 	if (send(client->fd, &status, sizeof(status), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		client_close(client);
@@ -75,9 +78,17 @@ void supervisor_serve_client(struct supervisor *sv, struct supervisor_client *cl
 		send_status(sv, client);
 		break;
 	case CONTROL_STOP:
-		supervisor_stop(sv, request.grace_ms);
+		supervisor_stop(sv, request.grace_ms, request.host_down);
 		if (client->fd >= 0 && !client->watching)
 			send_status(sv, client);
+		break;
+	case CONTROL_STANDBY:
+		supervisor_save(sv, request.bytes);
+		break;
+	case CONTROL_STATS:
+		client->wants_stats = true;
+		if (qmp_execute(&sv->qmp, "query-blockstats") < 0)
+			supervisor_send_stats(sv);
 		break;
 	default:
 		client_close(client);

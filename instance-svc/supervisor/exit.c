@@ -43,7 +43,13 @@ void supervisor_describe_end(const struct supervisor *sv, int status, struct vm_
 	ret->guest_started = sv->guest_started;
 	ret->started_ms = sv->started_ms;
 	ret->ended_ms = supervisor_now_ms();
-	if (sv->has_report && sv->report.kind == REPORT_EXIT) {
+	ret->host_down = sv->host_down;
+	if (sv->save == SAVE_WRITTEN) {
+		ret->end = VM_END_STANDBY;
+	} else if (sv->failure[0]) {
+		ret->end = VM_END_VMM;
+		snprintf(ret->text, sizeof(ret->text), "%s", sv->failure);
+	} else if (sv->has_report && sv->report.kind == REPORT_EXIT) {
 		ret->end = VM_END_EXIT;
 		ret->exit_code = sv->report.exit_code;
 		snprintf(ret->text, sizeof(ret->text), "%s", sv->report.text);

@@ -114,15 +114,23 @@ static bool read_report(struct supervisor *sv)
 	return n > 0;
 }
 
+void supervisor_note_running(struct supervisor *sv)
+{
+	sv->started_ms = supervisor_now_ms();
+	if (sv->phase == VM_PHASE_STARTING)
+		sv->phase = VM_PHASE_RUNNING;
+	log_event(sv->logs, "the VM runs");
+	supervisor_tell_watchers(sv);
+}
+
 static void take_event(struct supervisor *sv, enum qmp_event event)
 {
 	switch (event) {
 	case QMP_READY:
-		sv->started_ms = supervisor_now_ms();
-		if (sv->phase == VM_PHASE_STARTING)
-			sv->phase = VM_PHASE_RUNNING;
-		log_event(sv->logs, "the VM runs");
-		supervisor_tell_watchers(sv);
+		if (sv->options->restore)
+			supervisor_restore(sv);
+		else
+			supervisor_note_running(sv);
 		break;
 	case QMP_SHUTDOWN:
 		log_event(sv->logs, "the VM shuts down: %s", sv->qmp.text);
@@ -132,6 +140,13 @@ static void take_event(struct supervisor *sv, enum qmp_event event)
 		break;
 	case QMP_REFUSED:
 		log_event(sv->logs, "QEMU refuses a command: %s", sv->qmp.text);
+		supervisor_save_refused(sv, sv->qmp.text);
+		break;
+	case QMP_MIGRATION:
+		supervisor_save_event(sv, sv->qmp.text);
+		break;
+	case QMP_BLOCKSTATS:
+		supervisor_send_stats(sv);
 		break;
 	case QMP_BROKEN:
 		log_event(sv->logs, "QEMU's monitor sends nonsense: not listening any longer");
@@ -202,7 +217,7 @@ static void take_signals(struct supervisor *sv)
 
 	while (read(sv->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
 		if (info.ssi_signo != SIGCHLD)
-			supervisor_stop(sv, DEFAULT_GRACE_MS);
+			supervisor_stop(sv, DEFAULT_GRACE_MS, true);
 }
 
 static void dispatch(struct supervisor *sv, const struct pollfd *fds)

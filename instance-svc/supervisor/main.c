@@ -13,7 +13,7 @@
 #include "supervisor.h"
 
 /*
- * instance-supervisor DIRECTORY IMAGE UID GID network N ARG... jail N ARG...
+ * instance-supervisor DIRECTORY IMAGE UID GID FLAGS network N ARG... jail N ARG...
  * instance-supervisor guard-network "ADDRESS..." PROGRAM ARG...
  *
  * Started by instance-svc only. The two command lines are counted, and the first is empty
@@ -38,10 +38,29 @@ static int take_list(int argc, char ***argv, const char *word, char ***ret)
 	return (int)count + 2;
 }
 
+/* "-", or words of SUPERVISOR_FLAG_... with a comma between. */
+static int parse_flags(const char *text, struct supervisor_options *options)
+{
+	while (*text) {
+		size_t length = strcspn(text, ",");
+
+		if (length == strlen(SUPERVISOR_FLAG_GPU) &&
+		    strncmp(text, SUPERVISOR_FLAG_GPU, length) == 0)
+			options->gpu = true;
+		else if (length == strlen(SUPERVISOR_FLAG_RESTORE) &&
+			 strncmp(text, SUPERVISOR_FLAG_RESTORE, length) == 0)
+			options->restore = true;
+		else if (length != 1 || *text != '-')
+			return -EINVAL;
+		text += length + (text[length] == ',');
+	}
+	return 0;
+}
+
 static int parse_options(int argc, char **argv, struct supervisor_options *options)
 {
-	char **at = argv + 5;
-	int left = argc - 5, used;
+	char **at = argv + 6;
+	int left = argc - 6, used;
 
 	if (left < 0)
 		return -EINVAL;
@@ -49,7 +68,7 @@ static int parse_options(int argc, char **argv, struct supervisor_options *optio
 	options->image = argv[2];
 	options->uid = (uid_t)strtoul(argv[3], NULL, 10);
 	options->gid = (gid_t)strtoul(argv[4], NULL, 10);
-	if (options->uid == 0 || options->gid == 0)
+	if (options->uid == 0 || options->gid == 0 || parse_flags(argv[5], options) < 0)
 		return -EINVAL;
 	used = take_list(left, &at, "network", &options->network);
 	if (used < 0)

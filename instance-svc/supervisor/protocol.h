@@ -21,11 +21,15 @@
 
 #include <stdint.h>
 
-#define SUPERVISOR_PROTOCOL_VERSION 1
+#define SUPERVISOR_PROTOCOL_VERSION 2
 
 #define SUPERVISOR_LOCK_FD    3
 #define SUPERVISOR_CONTROL_FD 4
 #define SUPERVISOR_AGENT_FD   5
+
+/* On the supervisor's command line. */
+#define SUPERVISOR_FLAG_GPU	"gpu"
+#define SUPERVISOR_FLAG_RESTORE "restore"
 
 /* Where QEMU finds what the supervisor opened for it. */
 enum vm_fd {
@@ -45,24 +49,32 @@ enum vm_fd {
 #define VM_CONFIG_FILE	 "config.img"
 #define VM_LOCK_FILE	 "lock"
 #define VM_EXIT_FILE	 "exit"
+#define VM_MEMORY_FILE	 "memory.img" /* there while the guest is saved, and not past it */
 #define VM_LOG_DIRECTORY "logs"
 
 enum control_kind {
 	CONTROL_WATCH = 1,
-	CONTROL_STOP = 2, /* grace_ms: for the guest, before QEMU is told to quit */
+	CONTROL_STOP = 2,    /* grace_ms: for the guest, before QEMU is told to quit */
+	CONTROL_STANDBY = 3, /* bytes: to reserve for the memory before it is saved */
+	CONTROL_STATS = 4,   /* answered with one control_stats, and nothing else */
 };
 
 struct control_request {
 	uint32_t version;
 	uint32_t kind;
 	uint32_t grace_ms;
+	uint32_t host_down; /* CONTROL_STOP: because the host shuts down */
+	uint64_t bytes;
 };
 
 enum vm_phase {
 	VM_PHASE_STARTING = 1,
 	VM_PHASE_RUNNING = 2,  /* QEMU answers */
 	VM_PHASE_STOPPING = 3, /* asked to */
+	VM_PHASE_SAVING = 4,   /* does not run, and its memory goes to the disk */
 };
+
+#define CONTROL_REFUSAL_MAX 240
 
 struct control_status {
 	uint32_t version;
@@ -70,6 +82,21 @@ struct control_status {
 	int32_t supervisor_pid;
 	uint32_t guest_started; /* the guest says that the image's command runs */
 	int64_t started_ms;	/* when QEMU answered, since the epoch; 0: not yet */
+	/* Why the standby that was asked for last did not come about; said once. */
+	char refusal[CONTROL_REFUSAL_MAX];
+};
+
+/* What is negative is not known. */
+struct control_stats {
+	uint32_t version;
+	uint32_t size; /* of this struct: tells it from a control_status */
+	int64_t cpu_ms;
+	int64_t rss_bytes;
+	int64_t vms_bytes;
+	int64_t disk_read_bytes; /* of the overlay */
+	int64_t disk_write_bytes;
+	int64_t network_rx_bytes; /* received by the guest */
+	int64_t network_tx_bytes;
 };
 
 enum vm_end {
@@ -77,6 +104,7 @@ enum vm_end {
 	VM_END_FAILED = 2,  /* the guest could not be set up: text */
 	VM_END_STOPPED = 3, /* on request */
 	VM_END_VMM = 4,	    /* QEMU ended, or never started: text */
+	VM_END_STANDBY = 5, /* its memory is saved */
 };
 
 #define VM_EXIT_TEXT_MAX 480
@@ -87,6 +115,7 @@ struct vm_exit {
 	uint32_t end;
 	int32_t exit_code; /* VM_END_EXIT: 0-255 */
 	uint32_t guest_started;
+	uint32_t host_down; /* it was stopped because the host shut down */
 	int64_t started_ms;
 	int64_t ended_ms;
 	char text[VM_EXIT_TEXT_MAX]; /* NUL-terminated; from the guest: any bytes */

@@ -18,33 +18,66 @@ void qmp_init(struct qmp *qmp, int fd)
 }
 
 /* Commands are short: a socket that does not take one at once is broken. */
-static int send_command(struct qmp *qmp, const char *command)
+static int send_text(struct qmp *qmp, const char *text, size_t length, int fd)
 {
-	char text[128];
-	int length = snprintf(text, sizeof(text), "{\"execute\":\"%s\"}\n", command);
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec part = { (void *)(uintptr_t)text, length };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
 	ssize_t n;
+
+	if (fd >= 0) {
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control);
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	}
+	n = sendmsg(qmp->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n < 0)
+		return -errno;
+	return n == (ssize_t)length ? 0 : -EIO;
+}
+
+static int send_command(struct qmp *qmp, const char *command, const char *arguments, int fd)
+{
+	char text[256];
+	int length = snprintf(text, sizeof(text), "{\"execute\":\"%s\"%s%s}\n", command,
+			      arguments ? ",\"arguments\":" : "", arguments ? arguments : "");
 
 	if (length < 0 || (size_t)length >= sizeof(text))
 		return -EINVAL;
-	n = send(qmp->fd, text, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n < 0)
-		return -errno;
-	return n == length ? 0 : -EIO;
+	return send_text(qmp, text, (size_t)length, fd);
+}
+
+int qmp_execute_with(struct qmp *qmp, const char *command, const char *arguments, int fd)
+{
+	return qmp->fd < 0 || !qmp->ready ? -ENOTCONN : send_command(qmp, command, arguments, fd);
 }
 
 int qmp_execute(struct qmp *qmp, const char *command)
 {
-	return qmp->fd < 0 || !qmp->ready ? -ENOTCONN : send_command(qmp, command);
+	return qmp_execute_with(qmp, command, NULL, -1);
+}
+
+static void copy_text(struct qmp *qmp, const cJSON *text)
+{
+	snprintf(qmp->text, sizeof(qmp->text), "%s",
+		 cJSON_IsString(text) ? text->valuestring : "no reason given");
 }
 
 static enum qmp_event read_event(struct qmp *qmp, const char *name, const cJSON *data)
 {
-	const cJSON *reason = cJSON_GetObjectItemCaseSensitive(data, "reason");
-
 	if (strcmp(name, "SHUTDOWN") == 0) {
-		snprintf(qmp->text, sizeof(qmp->text), "%s",
-			 cJSON_IsString(reason) ? reason->valuestring : "no reason given");
+		copy_text(qmp, cJSON_GetObjectItemCaseSensitive(data, "reason"));
 		return QMP_SHUTDOWN;
+	}
+	if (strcmp(name, "MIGRATION") == 0) {
+		copy_text(qmp, cJSON_GetObjectItemCaseSensitive(data, "status"));
+		return QMP_MIGRATION;
 	}
 	if (strcmp(name, "GUEST_PANICKED") == 0)
 		return QMP_PANICKED;
@@ -53,11 +86,36 @@ static enum qmp_event read_event(struct qmp *qmp, const char *name, const cJSON 
 
 static enum qmp_event read_error(struct qmp *qmp, const cJSON *error)
 {
-	const cJSON *text = cJSON_GetObjectItemCaseSensitive(error, "desc");
-
-	snprintf(qmp->text, sizeof(qmp->text), "%s",
-		 cJSON_IsString(text) ? text->valuestring : "no reason given");
+	copy_text(qmp, cJSON_GetObjectItemCaseSensitive(error, "desc"));
 	return QMP_REFUSED;
+}
+
+/* A count that QEMU may have made up: -1 for what is none. */
+static int64_t read_count(const cJSON *stats, const char *name)
+{
+	const cJSON *count = cJSON_GetObjectItemCaseSensitive(stats, name);
+
+	if (!cJSON_IsNumber(count) || count->valuedouble < 0 || count->valuedouble > 9e15)
+		return -1;
+	return (int64_t)count->valuedouble;
+}
+
+static enum qmp_event read_block_stats(struct qmp *qmp, const cJSON *disks)
+{
+	const cJSON *disk;
+
+	qmp->read_bytes = qmp->write_bytes = -1;
+	cJSON_ArrayForEach(disk, disks)
+	{
+		const cJSON *node = cJSON_GetObjectItemCaseSensitive(disk, "node-name");
+		const cJSON *stats = cJSON_GetObjectItemCaseSensitive(disk, "stats");
+
+		if (!cJSON_IsString(node) || strcmp(node->valuestring, QMP_STATS_NODE) != 0)
+			continue;
+		qmp->read_bytes = read_count(stats, "rd_bytes");
+		qmp->write_bytes = read_count(stats, "wr_bytes");
+	}
+	return QMP_BLOCKSTATS;
 }
 
 /* The greeting comes once and first; the first answer is that to qmp_capabilities. */
@@ -65,22 +123,24 @@ static enum qmp_event read_message(struct qmp *qmp, const cJSON *message)
 {
 	const cJSON *event = cJSON_GetObjectItemCaseSensitive(message, "event");
 	const cJSON *error = cJSON_GetObjectItemCaseSensitive(message, "error");
+	const cJSON *answer = cJSON_GetObjectItemCaseSensitive(message, "return");
 
 	if (!qmp->greeted) {
 		if (!cJSON_GetObjectItemCaseSensitive(message, "QMP"))
 			return QMP_BROKEN;
 		qmp->greeted = true;
-		return send_command(qmp, "qmp_capabilities") < 0 ? QMP_BROKEN : QMP_NOTHING;
+		return send_command(qmp, "qmp_capabilities", NULL, -1) < 0 ? QMP_BROKEN
+									   : QMP_NOTHING;
 	}
 	if (cJSON_IsString(event))
 		return read_event(qmp, event->valuestring,
 				  cJSON_GetObjectItemCaseSensitive(message, "data"));
 	if (error)
 		return read_error(qmp, error);
-	if (!cJSON_GetObjectItemCaseSensitive(message, "return"))
+	if (!answer)
 		return QMP_BROKEN;
-	if (qmp->ready)
-		return QMP_NOTHING;
+	if (qmp->ready) /* of our commands, only query-blockstats answers with a list */
+		return cJSON_IsArray(answer) ? read_block_stats(qmp, answer) : QMP_NOTHING;
 	qmp->ready = true;
 	return QMP_READY;
 }

@@ -18,7 +18,8 @@ void supervisor_init(struct supervisor *sv, const struct supervisor_options *opt
 	sv->options = options;
 	sv->directory = sv->logs = sv->listener = sv->signals = -1;
 	sv->console = sv->output = sv->report_fd = sv->qmp_fd = sv->info = -1;
-	sv->app_log.fd = sv->vmm_log.fd = -1;
+	sv->app_log.fd = sv->vmm_log.fd = sv->memory = -1;
+	sv->qmp.read_bytes = sv->qmp.write_bytes = -1;
 	sv->phase = VM_PHASE_STARTING;
 	for (size_t i = 0; i < SUPERVISOR_CLIENTS_MAX; i++)
 		sv->clients[i].fd = -1;
@@ -190,6 +191,7 @@ int supervisor_start_vm(struct supervisor *sv, struct err *err)
 	if (open_disks(sv, &ends, err) < 0 || make_channels(sv, &ends, err) < 0)
 		return -1;
 	qmp_init(&sv->qmp, sv->qmp_fd);
+	sv->born_ms = supervisor_monotonic_ms();
 	if (start_network(sv, &ends, err) < 0)
 		return -1;
 	if (start_jail(sv, &ends, err) < 0)

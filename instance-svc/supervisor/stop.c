@@ -6,10 +6,16 @@
 #include <time.h>
 
 #define QUIT_MS 5000
-#define TERM_MS 5000
-#define KILL_MS 2000 /* a process in the kernel's hands cannot even be killed: ask again */
 
-static int64_t monotonic_ms(void)
+/*
+ * A driver may take 25 s to start a vGPU for QEMU, and one that is killed meanwhile can stay
+ * unusable.
+ */
+#define GPU_START_MS 30000
+#define TERM_MS	     5000
+#define KILL_MS	     2000 /* a process in the kernel's hands cannot even be killed: ask again */
+
+int64_t supervisor_monotonic_ms(void)
 {
 	struct timespec now;
 
@@ -20,7 +26,7 @@ static int64_t monotonic_ms(void)
 static void wait_for(struct supervisor *sv, enum stop_step step, int64_t ms)
 {
 	sv->stop = step;
-	sv->stop_deadline_ms = monotonic_ms() + ms;
+	sv->stop_deadline_ms = supervisor_monotonic_ms() + ms;
 }
 
 static void ask_guest(struct supervisor *sv, uint32_t grace_ms)
@@ -43,6 +49,11 @@ static void send_signal(struct supervisor *sv, int signal)
 		(void)kill(pid, signal);
 }
 
+static int64_t gpu_start_left_ms(const struct supervisor *sv)
+{
+	return sv->options->gpu ? sv->born_ms + GPU_START_MS - supervisor_monotonic_ms() : 0;
+}
+
 static void next_step(struct supervisor *sv)
 {
 	switch (sv->stop) {
@@ -61,6 +72,10 @@ static void next_step(struct supervisor *sv)
 		wait_for(sv, STOP_TERM, TERM_MS);
 		break;
 	case STOP_TERM:
+		if (gpu_start_left_ms(sv) > 0) {
+			wait_for(sv, STOP_TERM, gpu_start_left_ms(sv));
+			break;
+		}
 		log_event(sv->logs, "sending SIGKILL to QEMU");
 		/* fall through */
 	case STOP_KILL:
@@ -70,20 +85,33 @@ static void next_step(struct supervisor *sv)
 	}
 }
 
-void supervisor_stop(struct supervisor *sv, uint32_t grace_ms)
+void supervisor_quit(struct supervisor *sv)
+{
+	wait_for(sv, STOP_GUEST, 0);
+	next_step(sv);
+}
+
+void supervisor_stop(struct supervisor *sv, uint32_t grace_ms, bool host_down)
 {
 	if (sv->stop == STOP_NONE) {
 		sv->phase = VM_PHASE_STOPPING;
-		ask_guest(sv, grace_ms);
+		sv->host_down = host_down;
+		if (sv->save == SAVE_NONE) {
+			ask_guest(sv, grace_ms);
+		} else { /* a guest that stands still hears nothing */
+			supervisor_save_abort(sv);
+			supervisor_quit(sv);
+		}
 		supervisor_tell_watchers(sv);
-	} else if (sv->stop == STOP_GUEST && monotonic_ms() + grace_ms < sv->stop_deadline_ms) {
+	} else if (sv->stop == STOP_GUEST &&
+		   supervisor_monotonic_ms() + grace_ms < sv->stop_deadline_ms) {
 		wait_for(sv, STOP_GUEST, grace_ms);
 	}
 }
 
 void supervisor_stop_tick(struct supervisor *sv)
 {
-	if (sv->stop != STOP_NONE && monotonic_ms() >= sv->stop_deadline_ms)
+	if (sv->stop != STOP_NONE && supervisor_monotonic_ms() >= sv->stop_deadline_ms)
 		next_step(sv);
 }
 
@@ -93,6 +121,6 @@ int supervisor_stop_timeout(const struct supervisor *sv)
 
 	if (sv->stop == STOP_NONE)
 		return -1;
-	left = sv->stop_deadline_ms - monotonic_ms();
+	left = sv->stop_deadline_ms - supervisor_monotonic_ms();
 	return left < 0 ? 0 : (int)(left < 60000 ? left : 60000);
 }

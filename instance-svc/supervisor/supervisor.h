@@ -30,11 +30,14 @@ struct supervisor_options {
 	gid_t gid;
 	char **jail;	/* bubblewrap and QEMU; ends with NULL */
 	char **network; /* pasta and what follows; NULL: no network */
+	bool gpu;	/* a real one: QEMU is not killed while the driver may be starting it */
+	bool restore;	/* QEMU waits for the memory that was saved */
 };
 
 struct supervisor_client {
 	int fd; /* -1: free */
 	bool watching;
+	bool wants_stats;
 };
 
 /* How far a stop has got; each step waits for the VM until `stop_deadline_ms`. */
@@ -44,6 +47,14 @@ enum stop_step {
 	STOP_QUIT,  /* QEMU was told to quit */
 	STOP_TERM,  /* SIGTERM */
 	STOP_KILL,  /* SIGKILL: may leave a vGPU unusable, so it comes last */
+};
+
+/* How far the memory has got on its way to the disk, or from it. */
+enum save_step {
+	SAVE_NONE,
+	SAVE_WRITING,	/* the guest stands still */
+	SAVE_WRITTEN,	/* it is all there: QEMU is told to quit */
+	SAVE_RESTORING, /* QEMU reads it */
 };
 
 struct supervisor {
@@ -72,7 +83,14 @@ struct supervisor {
 	size_t info_size;
 
 	enum stop_step stop;
+	bool host_down;		  /* why it is stopped */
 	int64_t stop_deadline_ms; /* monotonic */
+	int64_t born_ms;	  /* monotonic: when QEMU was started */
+
+	enum save_step save;
+	int memory;			   /* the file, while it is written */
+	char refusal[CONTROL_REFUSAL_MAX]; /* for the next status */
+	char failure[200];		   /* why the VM was ended by us; empty: it was not */
 };
 
 /* ---- start.c: descriptors and processes ---- */
@@ -86,16 +104,43 @@ int supervisor_start_vm(struct supervisor *sv, struct err *err);
 /* Until the VM has ended. Returns its wait status. */
 int supervisor_run(struct supervisor *sv);
 
+void supervisor_note_running(struct supervisor *sv);
+
 /* ---- stop.c ---- */
 
 /* Begins, or shortens, an orderly stop. */
-void supervisor_stop(struct supervisor *sv, uint32_t grace_ms);
+void supervisor_stop(struct supervisor *sv, uint32_t grace_ms, bool host_down);
+
+/* Ends QEMU without asking the guest. */
+void supervisor_quit(struct supervisor *sv);
+
+int64_t supervisor_monotonic_ms(void);
 
 /* Goes on to the next step when the time of this one is over. */
 void supervisor_stop_tick(struct supervisor *sv);
 
 /* Milliseconds until supervisor_stop_tick() has something to do; -1: no stop. */
 int supervisor_stop_timeout(const struct supervisor *sv);
+
+/* ---- save.c: standby ---- */
+
+/* Stops the guest and writes its memory; then QEMU ends. `bytes` are reserved first. */
+void supervisor_save(struct supervisor *sv, uint64_t bytes);
+
+/* QEMU is ready to take the memory that was saved. */
+void supervisor_restore(struct supervisor *sv);
+
+/* What QEMU says about either: a state of a migration, or that it refuses a command. */
+void supervisor_save_event(struct supervisor *sv, const char *status);
+void supervisor_save_refused(struct supervisor *sv, const char *reason);
+
+/* Nothing of an unfinished memory stays. */
+void supervisor_save_abort(struct supervisor *sv);
+
+/* ---- stats.c ---- */
+
+/* Answers everyone who asked; the disk's counters are in sv->qmp. */
+void supervisor_send_stats(struct supervisor *sv);
 
 /* ---- control.c ---- */
 

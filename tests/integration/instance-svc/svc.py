@@ -66,6 +66,15 @@ def free_port():
         return s.getsockname()[1]
 
 
+def refused(code, text, sentence, call):
+    """The call fails with this code, and its message has the text."""
+    try:
+        check(False, sentence, call())
+    except grpc.RpcError as error:
+        check(error.code() == code and text in error.details(), sentence,
+              (error.code(), error.details()))
+
+
 class Client:
     """Methods of a service by name; errors are grpc.RpcError."""
 
@@ -75,13 +84,14 @@ class Client:
         self.descriptor = messages.DESCRIPTOR.services_by_name[service.split(".")[-1]]
         self.channel = grpc.insecure_channel("unix:" + path)
 
-    def call(self, method, timeout=60, **fields):
+    def call(self, method, deadline=60, **fields):
         kind = self.descriptor.methods_by_name[method]
         request = getattr(self.messages, kind.input_type.name)(**fields)
         answer = getattr(self.messages, kind.output_type.name)
-        make = self.channel.unary_stream if method == "StreamLogs" else self.channel.unary_unary
+        streams = method in ("StreamLogs", "WatchEvents")
+        make = self.channel.unary_stream if streams else self.channel.unary_unary
         result = make(f"/{self.service}/{method}", type(request).SerializeToString,
-                      answer.FromString)(request, timeout=timeout, wait_for_ready=True)
+                      answer.FromString)(request, timeout=deadline, wait_for_ready=True)
         return result
 
 
@@ -361,6 +371,13 @@ class Service:
 
     def delete(self, name):
         self.client.call("DeleteInstance", id=name)
+
+    def stop_instance(self, name, timeout="30s"):
+        return self.client.call("StopInstance", id=name, timeout=timeout).instance
+
+    def start_instance(self, name, **options):
+        return self.client.call("StartInstance", id=name,
+                                options=self.instance.StartOptions(**options)).instance
 
     def logs(self, name, source="APP", tail=1000):
         value = self.instance.LogSource.Value("LOG_SOURCE_" + source)

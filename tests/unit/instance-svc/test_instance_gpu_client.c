@@ -26,7 +26,7 @@ struct agent {
 	enum err_reason refusal;    /* or this */
 	size_t pages;		    /* of lists, one allocation each */
 	size_t listed, deleted;
-	char profile[64];
+	char profile[64], device[64];
 	uint32_t gid;
 };
 
@@ -49,7 +49,10 @@ static int create(struct rpc_call *call, const ProtobufCMessage *message, void *
 
 	if (agent->refusal != ERR_NONE)
 		return err_set(err, agent->refusal, "no");
-	snprintf(agent->profile, sizeof(agent->profile), "%s", request->vgpu->profile);
+	if (request->vgpu)
+		snprintf(agent->profile, sizeof(agent->profile), "%s", request->vgpu->profile);
+	if (request->device)
+		snprintf(agent->device, sizeof(agent->device), "%s", request->device->device);
 	agent->gid = request->grant_gid;
 	response.allocation = &agent->allocation;
 	return rpc_call_send(call, &response.base);
@@ -90,11 +93,69 @@ static int list(struct rpc_call *call, const ProtobufCMessage *message, void *us
 	return rpc_call_send(call, &response.base);
 }
 
+/* Two GPUs of a kind, the first one with a registration that is attached; one of another. */
+static int get_host(struct rpc_call *call, const ProtobufCMessage *message, void *user,
+		    struct err *err)
+{
+	static char kind[] = "NVIDIA L40S", other[] = "NVIDIA A16", unregistered[] = "NVIDIA T4",
+		    first[] = "0000:82:00.0", second[] = "0000:83:00.0", third[] = "0000:84:00.0";
+	Hypeman__Gpu__V1__PhysicalGpu gpus[4];
+	Hypeman__Gpu__V1__PhysicalGpu *pointers[4];
+	Hypeman__Gpu__V1__GetHostResponse response = HYPEMAN__GPU__V1__GET_HOST_RESPONSE__INIT;
+
+	(void)message;
+	(void)user;
+	(void)err;
+	for (size_t i = 0; i < 4; i++) {
+		hypeman__gpu__v1__physical_gpu__init(&gpus[i]);
+		pointers[i] = &gpus[i];
+	}
+	gpus[0].name = gpus[1].name = kind;
+	gpus[2].name = other;
+	gpus[3].name = unregistered;
+	gpus[0].pci_address = first;
+	gpus[1].pci_address = second;
+	gpus[2].pci_address = third;
+	response.n_physical_gpus = 4;
+	response.physical_gpus = pointers;
+	return rpc_call_send(call, &response.base);
+}
+
+/* A page each. */
+static int list_devices(struct rpc_call *call, const ProtobufCMessage *message, void *user,
+			struct err *err)
+{
+	static char ids[3][37] = { ID, REQUEST, "cc618089-8b16-4d01-a136-25a0f3c73123" };
+	static char names[3][8] = { "gpu-0", "gpu-1", "gpu-2" };
+	static char addresses[3][16] = { "0000:82:00.0", "0000:83:00.0", "0000:84:00.0" };
+	static char owner[] = "instance x", next[] = "1", last[] = "2", none[] = "";
+	const Hypeman__Gpu__V1__ListDevicesRequest *request =
+		(const Hypeman__Gpu__V1__ListDevicesRequest *)message;
+	Hypeman__Gpu__V1__ListDevicesResponse response =
+		HYPEMAN__GPU__V1__LIST_DEVICES_RESPONSE__INIT;
+	Hypeman__Gpu__V1__Device device = HYPEMAN__GPU__V1__DEVICE__INIT;
+	Hypeman__Gpu__V1__Device *one = &device;
+	size_t page = strtoul(request->page_token, NULL, 10);
+
+	(void)user;
+	(void)err;
+	device.id = ids[page];
+	device.name = names[page];
+	device.pci_address = addresses[page];
+	if (page == 0) {
+		device.attached_to_opt_case = HYPEMAN__GPU__V1__DEVICE__ATTACHED_TO_OPT_ATTACHED_TO;
+		device.attached_to = owner;
+	}
+	response.n_devices = 1;
+	response.devices = &one;
+	response.next_page_token = page == 0 ? next : page == 1 ? last : none;
+	return rpc_call_send(call, &response.base);
+}
+
 static const struct rpc_method methods[] = {
-	{ "CreateAllocation", 1, create, 0 },
-	{ "DeleteAllocation", 1, delete, 0 },
-	{ "ListAllocations", 1, list, 0 },
-	{ NULL, 0, NULL, 0 },
+	{ "CreateAllocation", 1, create, 0 },  { "DeleteAllocation", 1, delete, 0 },
+	{ "ListAllocations", 1, list, 0 },     { "GetHost", 1, get_host, 0 },
+	{ "ListDevices", 1, list_devices, 0 }, { NULL, 0, NULL, 0 },
 };
 
 static wire_allocation good_allocation(void)
@@ -177,8 +238,9 @@ static int tear_down(void **state)
 
 static int reserve(struct fixture *f, struct gpu_lease *lease)
 {
-	return gpu_client_reserve(f->client, REQUEST, "instance x", "L40S-1Q", 300001, lease,
-				  &f->err);
+	const struct gpu_wish wish = { .profile = "L40S-1Q" };
+
+	return gpu_client_reserve(f->client, REQUEST, "instance x", &wish, 300001, lease, &f->err);
 }
 
 static void a_reservation_becomes_a_lease(void **state)
@@ -195,6 +257,74 @@ static void a_reservation_becomes_a_lease(void **state)
 	assert_string_equal(lease.sysfs_path, "/sys/bus/mdev/devices/" ID);
 	assert_int_equal(lease.framebuffer_mb, 1024);
 	assert_false(lease.simulated);
+}
+
+static void a_whole_device_comes_with_its_functions(void **state)
+{
+	static char device[] = "dd618089-8b16-4d01-a136-25a0f3c73123", empty[] = "",
+		    gpu[] = "0000:82:00.0", audio[] = "0000:82:00.1";
+	char *functions[] = { gpu, audio };
+	const struct gpu_wish wish = { .device = "gpu-0" };
+	struct fixture *f = *state;
+	wire_allocation *a = &f->agent.allocation;
+	struct gpu_lease lease;
+
+	a->device_id = device;
+	a->mdev_uuid = a->profile = empty;
+	a->n_pci_functions = 2;
+	a->pci_functions = functions;
+	a->numa_node = 1;
+	assert_int_equal(gpu_client_reserve(f->client, REQUEST, "instance x", &wish, 300001, &lease,
+					    &f->err),
+			 0);
+	assert_string_equal(f->agent.device, "gpu-0");
+	assert_string_equal(f->agent.profile, "");
+	assert_string_equal(lease.device_id.s, device);
+	assert_int_equal(lease.function_count, 2);
+	assert_string_equal(PCI_STR(lease.functions[1]), "0000:82:00.1");
+	assert_int_equal(lease.numa_node, 1);
+}
+
+static void of_a_simulated_device_no_path_is_kept(void **state)
+{
+	static char path[] = "/tmp/simulated/sys/x";
+	struct fixture *f = *state;
+	struct gpu_lease lease;
+
+	f->agent.allocation.simulated = true;
+	f->agent.allocation.sysfs_path = path;
+	assert_int_equal(reserve(f, &lease), 0);
+	assert_true(lease.simulated);
+	assert_string_equal(lease.sysfs_path, "");
+	assert_string_equal(lease.device_node, "");
+}
+
+static void a_device_is_found_by_id_name_or_kind(void **state)
+{
+	static const struct {
+		const char *name, *found;
+	} cases[] = {
+		{ "gpu-0", "gpu-0" },
+		{ "gpu-2", "gpu-2" },
+		{ REQUEST, REQUEST },
+		{ "NVIDIA L40S", REQUEST }, /* the first one is attached */
+		{ "NVIDIA A16", "cc618089-8b16-4d01-a136-25a0f3c73123" },
+	};
+	struct fixture *f = *state;
+	char found[64];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(gpu_client_find_device(f->client, cases[i].name, found,
+							sizeof(found), &f->err),
+				 0);
+		assert_string_equal(found, cases[i].found);
+	}
+	assert_int_equal(
+		gpu_client_find_device(f->client, "NVIDIA T4", found, sizeof(found), &f->err), -1);
+	assert_int_equal(f->err.reason, ERR_INSUFFICIENT_CAPACITY);
+	assert_int_equal(gpu_client_find_device(f->client, "gpu-9", found, sizeof(found), &f->err),
+			 -1);
+	assert_int_equal(f->err.reason, ERR_DEVICE_NOT_FOUND);
 }
 
 /* What could end on QEMU's command line, or in another's device. */
@@ -317,6 +447,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_reservation_becomes_a_lease),
+		TEST(a_whole_device_comes_with_its_functions),
+		TEST(of_a_simulated_device_no_path_is_kept),
+		TEST(a_device_is_found_by_id_name_or_kind),
 		TEST(an_answer_that_is_not_plausible_is_not_believed),
 		TEST(refusals_are_passed_on_and_told_from_accidents),
 		TEST(giving_back_what_is_gone_succeeds),
