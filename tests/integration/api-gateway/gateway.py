@@ -38,16 +38,18 @@ def finish():
 class Gateway:
     """Starts both services and the gateway in a folder of their own; all end at exit."""
 
-    def __init__(self, *flags):
+    def __init__(self, *flags, gpu=None):
+        """gpu: socket and uid of a real gpu-agent, in place of its stand-in."""
         self.build = sys.argv[1]
         self.dir = tempfile.mkdtemp(prefix="gateway-test-")
         self.processes = {}
         atexit.register(self.stop)
-        for kind in ("gpu", "instance"):
+        for kind in ("instance",) if gpu else ("gpu", "instance"):
             self.start_service(kind)
+        gpu = gpu or (f"{self.dir}/gpu.sock", os.getuid())
         self.start("gateway", [
             f"{self.build}/api-gateway/api-gateway", "--listen", "127.0.0.1:0",
-            "--gpu-agent-socket", f"{self.dir}/gpu.sock", "--gpu-agent-user", str(os.getuid()),
+            "--gpu-agent-socket", gpu[0], "--gpu-agent-user", str(gpu[1]),
             "--instance-svc-socket", f"{self.dir}/instance.sock",
             "--instance-svc-user", str(os.getuid()), *flags])
         self.port = self.wait_port()
