@@ -34,16 +34,14 @@ int64_t rpc_call_time_left_ms(const struct rpc_call *call)
  * this one, so that the handler makes the next while the I/O thread sends. A caller that
  * does not read stops the handler here, one message later.
  */
-static int send_in_stream(struct rpc_call *call, grpc_byte_buffer *take_message)
+static int send_in_stream(struct rpc_call *call, const ProtobufCMessage *message)
 {
 	grpc_op ops[2] = { 0 };
 	size_t count = 0;
 
-	if (!call_wait_sent(call)) {
-		grpc_byte_buffer_destroy(take_message);
+	if (!call_wait_sent(call))
 		return -ECANCELED;
-	}
-	call->outgoing = take_message;
+	call->outgoing = message_pack(message);
 	if (!call->headers_sent)
 		ops[count++].op = GRPC_OP_SEND_INITIAL_METADATA;
 	call->headers_sent = true;
@@ -56,60 +54,16 @@ static int send_in_stream(struct rpc_call *call, grpc_byte_buffer *take_message)
 	return 0;
 }
 
-static int send_buffer(struct rpc_call *call, grpc_byte_buffer *take_message)
-{
-	if (call->method->server_streams)
-		return send_in_stream(call, take_message);
-	grpc_byte_buffer_destroy(call->reply);
-	call->reply = take_message;
-	return 0;
-}
-
 int rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message)
 {
 	if (rpc_call_cancelled(call))
 		return -ECANCELED;
-	return send_buffer(call, message_pack(message));
+	if (call->method->server_streams)
+		return send_in_stream(call, message);
+	grpc_byte_buffer_destroy(call->reply);
+	call->reply = message_pack(message);
+	return 0;
 }
-
-/* ---- Packed messages ------------------------------------------------------------- */
-
-struct rpc_packed {
-	atomic_int references;
-	grpc_slice bytes; /* counts its own references, which those on their way hold */
-};
-
-struct rpc_packed *rpc_packed_new(const ProtobufCMessage *message)
-{
-	struct rpc_packed *packed = gpr_zalloc(sizeof(*packed));
-
-	atomic_init(&packed->references, 1);
-	packed->bytes = message_pack_slice(message);
-	return packed;
-}
-
-struct rpc_packed *rpc_packed_ref(struct rpc_packed *packed)
-{
-	atomic_fetch_add(&packed->references, 1);
-	return packed;
-}
-
-void rpc_packed_unref(struct rpc_packed *packed)
-{
-	if (!packed || atomic_fetch_sub(&packed->references, 1) > 1)
-		return;
-	grpc_slice_unref(packed->bytes);
-	gpr_free(packed);
-}
-
-int rpc_call_send_packed(struct rpc_call *call, struct rpc_packed *packed)
-{
-	if (rpc_call_cancelled(call))
-		return -ECANCELED;
-	return send_buffer(call, grpc_raw_byte_buffer_create(&packed->bytes, 1));
-}
-
-/* ---- Receiving, waiting ---------------------------------------------------------- */
 
 /* Asks for the next message, unless an earlier request for it is still open. */
 static void start_receive(struct rpc_call *call)

@@ -3,19 +3,13 @@
 
 #include "wire_check.h"
 
-grpc_slice message_pack_slice(const ProtobufCMessage *message)
-{
-	grpc_slice slice = grpc_slice_malloc(protobuf_c_message_get_packed_size(message));
-
-	protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
-	return slice;
-}
-
 grpc_byte_buffer *message_pack(const ProtobufCMessage *message)
 {
-	grpc_slice slice = message_pack_slice(message);
-	grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
+	grpc_slice slice = grpc_slice_malloc(protobuf_c_message_get_packed_size(message));
+	grpc_byte_buffer *buffer;
 
+	protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
+	buffer = grpc_raw_byte_buffer_create(&slice, 1);
 	grpc_slice_unref(slice);
 	return buffer;
 }

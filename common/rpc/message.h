@@ -11,8 +11,6 @@
 
 /* Freed with grpc_byte_buffer_destroy(). Never NULL: the core aborts without memory. */
 grpc_byte_buffer *message_pack(const ProtobufCMessage *message);
-/* Freed with grpc_slice_unref(). */
-grpc_slice message_pack_slice(const ProtobufCMessage *message);
 
 /*
  * Checks, then unpacks. The buffer stays the caller's. Returns 0, or -1 with

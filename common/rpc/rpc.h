@@ -158,18 +158,6 @@ const struct rpc_peer *rpc_call_peer(const struct rpc_call *call);
 int rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message);
 
 /*
- * A message that is packed once and sent in any number of calls, by any thread. Never NULL.
- * Which type it had is not kept: it must be that of the calls' answers.
- */
-struct rpc_packed;
-struct rpc_packed *rpc_packed_new(const ProtobufCMessage *message);
-struct rpc_packed *rpc_packed_ref(struct rpc_packed *packed);
-void rpc_packed_unref(struct rpc_packed *packed); /* NULL is fine */
-
-/* As rpc_call_send(). */
-int rpc_call_send_packed(struct rpc_call *call, struct rpc_packed *packed);
-
-/*
  * Next message of a streamed request. 1 with *ret (free with
  * protobuf_c_message_free_unpacked), 0 at the end, -1 with *err.
  */

@@ -7,6 +7,7 @@
 
 #include "hypeman/gpu/v1/gpu_service.pb-c.h"
 
+/* GetHost's messages; each array is owned. */
 /* One message each, with what it points at. */
 struct wire_gpu {
 	struct pci_addr_text address;
@@ -19,7 +20,6 @@ struct wire_condition {
 	struct pci_addr_text address;
 };
 
-/* GetHost's messages; each array is owned. */
 struct wire_host {
 	Hypeman__Gpu__V1__GetHostResponse response;
 	Hypeman__Gpu__V1__GpuStatus status;
@@ -223,55 +223,15 @@ static int host_to_wire(struct host_view *view, const struct wire_roots *roots,
 	return 0;
 }
 
-static struct rpc_packed *pack(struct host_view *view, const struct wire_roots *roots,
-			       struct err *err)
+int host_reply(struct rpc_call *call, struct host_view *view, const struct wire_roots *roots,
+	       struct err *err)
 {
-	struct rpc_packed *packed;
 	struct wire_host wire;
 
 	if (host_to_wire(view, roots, &wire, err))
-		return NULL;
-	packed = rpc_packed_new(&wire.response.base);
-	wire_host_done(&wire);
-	return packed;
-}
-
-void host_answer_done(struct host_answer *answer)
-{
-	rpc_packed_unref(answer->packed);
-	pthread_mutex_destroy(&answer->lock);
-}
-
-/* Of the view's generation, or NULL with *err. A reader that is late does not undo a newer one. */
-static struct rpc_packed *get_packed(struct host_answer *answer, struct host_view *view,
-				     const struct wire_roots *roots, struct err *err)
-{
-	struct rpc_packed *packed;
-
-	pthread_mutex_lock(&answer->lock);
-	if (answer->packed && answer->generation == view->generation) {
-		packed = rpc_packed_ref(answer->packed);
-	} else {
-		packed = pack(view, roots, err);
-		if (packed && (!answer->packed || answer->generation < view->generation)) {
-			rpc_packed_unref(answer->packed);
-			answer->packed = rpc_packed_ref(packed);
-			answer->generation = view->generation;
-		}
-	}
-	pthread_mutex_unlock(&answer->lock);
-	return packed;
-}
-
-int host_reply(struct rpc_call *call, struct host_answer *answer, struct host_view *view,
-	       const struct wire_roots *roots, struct err *err)
-{
-	struct rpc_packed *packed = get_packed(answer, view, roots, err);
-
-	if (!packed)
 		return -1;
-	(void)rpc_call_send_packed(call, packed); /* the caller may have gone */
-	rpc_packed_unref(packed);
+	(void)rpc_call_send(call, &wire.response.base); /* the caller may have gone */
+	wire_host_done(&wire);
 	return 0;
 }
 

@@ -243,10 +243,8 @@ static struct rpc_server *make_server(const struct settings *settings, struct gp
 static int serve(const struct settings *settings, const sigset_t *signals, struct agent *agent,
 		 struct uevents *uevents, struct err *err)
 {
-	scoped(host_answer_done) struct host_answer host = HOST_ANSWER_NONE;
 	struct gpu_service service = {
 		.agent = agent,
-		.host = &host,
 		.roots = { settings->sysfs_root, settings->dev_root, is_simulated(settings) },
 	};
 	scoped(rpc_server_free) struct rpc_server *server = make_server(settings, &service, err);

@@ -8,6 +8,7 @@
 #include "cordon.h"
 #include "device_service.h"
 #include "gpu_proto_descriptor_set.h"
+#include "host_wire.h"
 #include "hypeman/gpu/v1/gpu_service.pb-c.h"
 #include "peers.h"
 
@@ -87,7 +88,7 @@ static int get_host(struct rpc_call *call, const ProtobufCMessage *request, void
 	(void)request;
 	if (agent_get_view(service->agent, &view, err))
 		return -1;
-	return host_reply(call, service->host, view, &service->roots, err);
+	return host_reply(call, view, &service->roots, err);
 }
 
 static int create_allocation(struct rpc_call *call, const ProtobufCMessage *request, void *user,

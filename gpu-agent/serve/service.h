@@ -6,7 +6,7 @@
 
 #include "agent.h"
 #include "common/rpc/rpc.h"
-#include "host_wire.h"
+#include "gpu_wire.h"
 
 #define GPU_SERVICE_NAME "hypeman.gpu.v1.GpuService"
 
@@ -14,7 +14,6 @@
 struct gpu_service {
 	struct agent *agent; /* borrowed */
 	struct wire_roots roots;
-	struct host_answer *host; /* borrowed */
 };
 
 int gpu_service_add(struct rpc_server *server, struct gpu_service *service, struct err *err);
