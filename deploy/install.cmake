@@ -4,11 +4,13 @@
 # /usr/local alike.
 set(HYPEMAN_CONFIG_DIR ${CMAKE_INSTALL_FULL_SYSCONFDIR}/hypeman)
 
-foreach(unit gpu-agent instance-svc api-gateway)
+foreach(unit gpu-agent instance-svc api-gateway guests)
 	configure_file(systemd/hypeman-${unit}.service.in hypeman-${unit}.service @ONLY)
 	install(FILES ${CMAKE_CURRENT_BINARY_DIR}/hypeman-${unit}.service
 		DESTINATION lib/systemd/system)
-	install(FILES config/${unit}.conf DESTINATION ${HYPEMAN_CONFIG_DIR})
+endforeach()
+foreach(service gpu-agent instance-svc api-gateway)
+	install(FILES config/${service}.conf DESTINATION ${HYPEMAN_CONFIG_DIR})
 endforeach()
 install(FILES systemd/gpu-agent-remote.conf DESTINATION ${CMAKE_INSTALL_DATADIR}/hypeman)
 install(FILES nginx/hypeman.conf DESTINATION ${CMAKE_INSTALL_DATADIR}/hypeman/nginx)

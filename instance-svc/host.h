@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "common/err.h"
+#include "kernels.h"
 #include "layout.h"
 
 /* Subordinate ids that VMs get, one each. */
@@ -22,9 +23,8 @@ struct host_ids {
 
 struct host {
 	struct layout layout;
-	const char *supervisor; /* absolute paths, borrowed */
-	const char *kernel;
-	const char *initramfs;
+	const char *supervisor;		  /* absolute paths, borrowed */
+	char kernel[KERNEL_NAME_MAX + 1]; /* of new instances: a name of kernels.h */
 	struct host_ids uids, gids;
 	bool kvm;
 	char machine[64];	   /* what QEMU's alias "q35" stands for: "pc-q35-7.2" */

@@ -89,6 +89,8 @@ static int note_launch(struct life *life, const struct image *image, struct reco
 	if (instance->interrupted)
 		return err_set(err, ERR_CANCELLED, "not wanted any more");
 	snprintf(record->digest, sizeof(record->digest), "%s", image->digest);
+	if (!record->kernel[0])
+		memcpy(record->kernel, life->host->kernel, sizeof(record->kernel));
 	if (record->snapshot_bytes == 0) {
 		snprintf(record->machine, sizeof(record->machine), "%s", life->host->machine);
 		record->kvm = life->host->kvm;

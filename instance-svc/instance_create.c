@@ -99,6 +99,7 @@ static int fill_record(struct instances *instances, struct record *record, struc
 		.uuid = uuid_new(),
 		.created_ms = instances_now_ms(),
 	};
+	memcpy(record->kernel, instances->options.host->kernel, sizeof(record->kernel));
 	if (id_new(&record->id) < 0)
 		return err_set(err, ERR_INTERNAL, "the kernel gives no random bytes");
 	return records_free_slot(instances->options.records, host_slots(instances->options.host),

@@ -168,6 +168,7 @@ static bool set_machine(wire_instance *wire, const struct record *record, const 
 	       set_size(&wire->hotplug_size, spec->hotplug_bytes) &&
 	       set_size(&wire->disk_io_bps, spec->disk_io_bps) &&
 	       set_text(&wire->hypervisor, "qemu") &&
+	       set_text(&wire->kernel, kernels_release(record->kernel).s) &&
 	       set_devices(&wire->devices, &wire->n_devices, record, spec, false);
 }
 

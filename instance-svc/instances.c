@@ -177,11 +177,11 @@ static void report_damaged(void *user, const char *id, const struct err *err)
 	log_error("instance %s cannot be read, leaving it and its GPU alone: %s", id, err->message);
 }
 
-/* Something is to be finished, undone or watched. */
+/* Something is to be finished, undone, watched, or perhaps started again. */
 static bool has_work(const struct record *record)
 {
 	return record->deleting || state_holds_resources(record->state) ||
-	       instance_holds_any(record);
+	       instance_holds_any(record) || record->shutdown_boot.s[0];
 }
 
 static struct instances *instances_new(const struct instances_options *options)
@@ -216,6 +216,18 @@ static void instances_free(struct instances *instances)
 }
 SCOPED_DEFINE(struct instances *, instances_free);
 
+static bool uses_kernel(void *user, const char *name)
+{
+	const struct instances *instances = user;
+
+	if (strcmp(name, instances->options.host->kernel) == 0)
+		return true;
+	for (size_t i = 0; i < instances->count; i++)
+		if (strcmp(name, instances->list[i]->record.kernel) == 0)
+			return true;
+	return false;
+}
+
 int instances_open(const struct instances_options *options, struct instances **ret, struct err *err)
 {
 	scoped(instances_free) struct instances *instances = instances_new(options);
@@ -229,6 +241,7 @@ int instances_open(const struct instances_options *options, struct instances **r
 	for (size_t i = 0; i < instances->count; i++)
 		if (has_work(&instances->list[i]->record))
 			instance_kick_locked(instances->list[i]);
+	kernels_collect(layout_kernels(&options->host->layout).s, uses_kernel, instances);
 	if (start_thread_locked(instances, instances_release_orphans, instances) < 0)
 		log_warning("cannot look for GPUs that no instance claims: no thread for it");
 	pthread_mutex_unlock(&instances->lock);

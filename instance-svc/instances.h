@@ -119,6 +119,10 @@ int instances_get(struct instances *instances, const char *name, wire_instance *
 int instances_list(struct instances *instances, int state, uint64_t after, size_t limit,
 		   wire_instance ***ret, size_t *ret_count, uint64_t *ret_next, struct err *err);
 
+/* Of its VM; zeros where there is none, or what cannot be read. */
+int instances_stats(struct instances *instances, const char *name,
+		    Hypeman__Instance__V1__InstanceStats **ret, struct err *err);
+
 /* Descriptor of the logs' directory, and the exact id, for following. */
 int instances_open_logs(struct instances *instances, const char *name, struct id *ret_id,
 			int *ret_directory, struct err *err);

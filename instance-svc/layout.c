@@ -31,6 +31,11 @@ struct layout_path layout_images(const struct layout *layout)
 	return join(layout->state_dir, "images");
 }
 
+struct layout_path layout_kernels(const struct layout *layout)
+{
+	return join(layout->state_dir, "kernels");
+}
+
 struct layout_path layout_instance(const struct layout *layout, const struct id *id)
 {
 	return join(join(layout->state_dir, "instances").s, id->s);
@@ -53,11 +58,11 @@ struct layout_path layout_agent(const struct layout *layout, const struct id *id
 	return path;
 }
 
-static int make_directory(const char *path, struct err *err)
+static int make_directory(const char *path, mode_t mode, struct err *err)
 {
 	struct stat st;
 
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
 		return err_sys(err, errno, "cannot make %s", path);
 	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
 		return err_set(err, ERR_FAILED_PRECONDITION, "%s is no directory", path);
@@ -81,10 +86,10 @@ int layout_open(struct layout *layout, const char *state_dir, const char *run_di
 	if (strlen(state_dir) > PATH_MAX / 2)
 		return err_field(err, "state-dir", "state-dir is longer than %d bytes",
 				 PATH_MAX / 2);
-	if (make_directory(state_dir, err) < 0 || make_directory(run_dir, err) < 0 ||
-	    make_directory(join(state_dir, "instances").s, err) < 0 ||
-	    make_directory(layout_images(layout).s, err) < 0 ||
-	    make_directory(join(run_dir, "vm").s, err) < 0)
+	if (make_directory(state_dir, 0711, err) < 0 || make_directory(run_dir, 0700, err) < 0 ||
+	    make_directory(join(state_dir, "instances").s, 0700, err) < 0 ||
+	    make_directory(layout_images(layout).s, 0700, err) < 0 ||
+	    make_directory(join(run_dir, "vm").s, 0700, err) < 0)
 		return -1;
 	layout->instances =
 		open(join(state_dir, "instances").s, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

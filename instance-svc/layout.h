@@ -4,11 +4,13 @@
  *
  *   STATE/records.db             the records
  *   STATE/images/                the image store
- *   STATE/instances/ID/          overlay.img, config.img, lock, exit
+ *   STATE/kernels/               what guests boot (kernels.h)
+ *   STATE/instances/ID/          overlay.img, config.img, lock, exit; memory.img in standby
  *   STATE/instances/ID/logs/     app.log, vmm.log, hypeman.log
  *   RUN/vm/ID.sock               the supervisor's control socket
  *
- * All of it is for our user alone (0700): a VM's own user gets descriptors, not paths.
+ * All of it is for our user alone: a VM's own user gets descriptors, not paths. But kernels
+ * are read by path, by everybody, so STATE itself may be passed through (0711).
  */
 
 #ifndef INSTANCE_SVC_LAYOUT_H
@@ -35,6 +37,7 @@ void layout_close(struct layout *layout);
 
 struct layout_path layout_records(const struct layout *layout);
 struct layout_path layout_images(const struct layout *layout);
+struct layout_path layout_kernels(const struct layout *layout);
 struct layout_path layout_instance(const struct layout *layout, const struct id *id);
 struct layout_path layout_control(const struct layout *layout, const struct id *id);
 struct layout_path layout_agent(const struct layout *layout, const struct id *id);

@@ -12,6 +12,7 @@
 #include "accel.h"
 #include "common/log.h"
 #include "gpu_client.h"
+#include "guests_stop.h"
 #include "host.h"
 #include "image.h"
 #include "instances.h"
@@ -22,6 +23,11 @@
 #include "vm_memory.h"
 
 #define STOP_GRACE_MS 3000
+
+/* When the host goes down: each guest's time, and that of all with what follows. The unit
+ * hypeman-guests waits a little longer. */
+#define GUEST_GRACE_MS 60000
+#define GUESTS_MS      100000
 
 /* Everything that is open while we serve, in the order it was opened. */
 struct daemon {
@@ -104,13 +110,9 @@ static int look_at_host(struct daemon *d, struct err *err)
 {
 	if (find_supervisor(d, err) < 0 || read_ids(d, err) < 0)
 		return -1;
-	if (host_check_open_to_all(d->supervisor, "supervisor", true, err) < 0 ||
-	    host_check_open_to_all(d->settings.kernel, "kernel", false, err) < 0 ||
-	    host_check_open_to_all(d->settings.initramfs, "initramfs", false, err) < 0)
+	if (host_check_open_to_all(d->supervisor, "supervisor", true, err) < 0)
 		return -1;
 	d->host.supervisor = d->supervisor;
-	d->host.kernel = d->settings.kernel;
-	d->host.initramfs = d->settings.initramfs;
 	host_check_network(&d->host, "/dev/net/tun");
 	if (d->host.network_problem[0])
 		log_warning("VMs cannot have a network: %s", d->host.network_problem);
@@ -120,13 +122,30 @@ static int look_at_host(struct daemon *d, struct err *err)
 	return choose_accel(d, err);
 }
 
+/* A VM's own user reads its kernel by path. */
+static int keep_kernel(struct daemon *d, struct err *err)
+{
+	const struct layout_path directory = layout_kernels(&d->host.layout);
+	struct kernel_name name;
+	struct kernel_paths paths;
+
+	if (kernels_keep(directory.s, d->settings.kernel, d->settings.initramfs, &name, err) < 0 ||
+	    kernels_find(directory.s, name.s, &paths, err) < 0 ||
+	    host_check_open_to_all(paths.kernel, "state-dir", false, err) < 0 ||
+	    host_check_open_to_all(paths.initramfs, "state-dir", false, err) < 0)
+		return -1;
+	memcpy(d->host.kernel, name.s, sizeof(d->host.kernel));
+	return 0;
+}
+
 static int open_stores(struct daemon *d, struct err *err)
 {
 	struct layout_path images;
 	struct image_store_options options = { 0 };
 
 	if (layout_open(&d->host.layout, d->settings.state_dir, d->settings.run_dir, err) < 0 ||
-	    records_open(layout_records(&d->host.layout).s, &d->records, err) < 0)
+	    records_open(layout_records(&d->host.layout).s, &d->records, err) < 0 ||
+	    keep_kernel(d, err) < 0)
 		return -1;
 	images = layout_images(&d->host.layout);
 	options.directory = images.s;
@@ -226,6 +245,20 @@ static void wait_for_end(const sigset_t *signals)
 	log_info("signal %d: stopping; VMs go on", signal);
 }
 
+/* Returns the exit status. */
+static int stop_guests(const struct settings *settings)
+{
+	struct err err;
+	size_t count;
+
+	if (guests_stop(settings->run_dir, GUEST_GRACE_MS, GUESTS_MS, &count, &err) < 0) {
+		log_error("%s", err.message);
+		return 1;
+	}
+	log_info("%zu guests have ended", count);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static struct daemon d = { .host = { .layout = { .instances = -1 } } };
@@ -243,6 +276,8 @@ int main(int argc, char **argv)
 		puts("ok");
 		return 0;
 	}
+	if (d.settings.stop_guests)
+		return stop_guests(&d.settings);
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);

@@ -21,13 +21,13 @@
 #include "gpu_lease.h"
 #include "id.h"
 #include "image_digest.h"
+#include "kernels.h"
 #include "process_id.h"
 #include "spec.h"
 #include "state.h"
 
 #define RECORD_TEXT_MAX	   512
 #define RECORD_DIGEST_MAX  80 /* "sha256:" and 64 digits */
-#define RECORD_KERNEL_MAX  128
 #define RECORD_MACHINE_MAX 64
 #define RECORD_HOLDS_MAX   (1 + SPEC_DEVICES_MAX)
 
@@ -63,8 +63,8 @@ struct record {
 	char digest[RECORD_DIGEST_MAX];		    /* of the image; empty: not known yet */
 	struct hold holds[RECORD_HOLDS_MAX]; /* the vGPU first, then devices as the spec has them */
 	uint32_t hold_count;
-	struct process_id supervisor;	/* pid 0: none */
-	char kernel[RECORD_KERNEL_MAX]; /* a name of kernels.h; empty: not started yet */
+	struct process_id supervisor;	  /* pid 0: none */
+	char kernel[KERNEL_NAME_MAX + 1]; /* of kernels.h; empty: made before there were any */
 
 	/* A saved memory, finished or being written: its place on the disk. 0: none. */
 	uint64_t snapshot_bytes;

@@ -58,6 +58,7 @@ static const struct rpc_method methods[] = {
 	{ "StandbyInstance", ROLE_OPERATOR, service_standby_instance, RPC_LONG },
 	{ "RestoreInstance", ROLE_OPERATOR, service_restore_instance, RPC_LONG },
 	{ "WaitInstance", ROLE_READER | ROLE_OPERATOR, service_wait_instance, RPC_LONG },
+	{ "GetInstanceStats", ROLE_READER | ROLE_OPERATOR, service_get_instance_stats, RPC_LONG },
 	{ "WatchEvents", ROLE_READER | ROLE_OPERATOR, service_watch_events, RPC_LONG },
 	{ "StreamLogs", ROLE_READER | ROLE_OPERATOR, service_stream_logs, RPC_LONG },
 	{ "GetResources", ROLE_READER | ROLE_OPERATOR, get_resources, 0 },

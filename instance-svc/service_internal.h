@@ -39,6 +39,9 @@ int service_restore_instance(struct rpc_call *call, const ProtobufCMessage *mess
 int service_wait_instance(struct rpc_call *call, const ProtobufCMessage *message, void *user,
 			  struct err *err);
 
+int service_get_instance_stats(struct rpc_call *call, const ProtobufCMessage *message, void *user,
+			       struct err *err);
+
 /* service_stream.c */
 int service_stream_logs(struct rpc_call *call, const ProtobufCMessage *message, void *user,
 			struct err *err);

@@ -114,3 +114,17 @@ int service_wait_instance(struct rpc_call *call, const ProtobufCMessage *message
 	protobuf_c_message_free_unpacked(&response->base, NULL);
 	return 0;
 }
+
+int service_get_instance_stats(struct rpc_call *call, const ProtobufCMessage *message, void *user,
+			       struct err *err)
+{
+	const Hypeman__Instance__V1__GetInstanceStatsRequest *request =
+		(const Hypeman__Instance__V1__GetInstanceStatsRequest *)message;
+	Hypeman__Instance__V1__GetInstanceStatsResponse response =
+		HYPEMAN__INSTANCE__V1__GET_INSTANCE_STATS_RESPONSE__INIT;
+
+	if (instances_stats(((const struct service *)user)->instances, request->id, &response.stats,
+			    err) < 0)
+		return -1;
+	return service_answer(call, &response.base, &response.stats->base);
+}

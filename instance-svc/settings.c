@@ -8,7 +8,7 @@
 #include "service.h"
 #include "size.h"
 
-#define SETTING_COUNT  19
+#define SETTING_COUNT  20
 #define IMAGE_SIZE_MIN (1 << 20)
 
 static const struct peer_role roles[] = {
@@ -108,6 +108,8 @@ int settings_parse(struct settings *s, int argc, char **argv, struct err *err)
 		  "percent of the host's memory that may be promised" },
 		{ "disk-oversubscription", CONFIG_UINT, &s->disk_percent, "100", 1, 100000,
 		  "percent of the disk that may be promised" },
+		{ "stop-guests", CONFIG_BOOL, &s->stop_guests, NULL, 0, 0,
+		  "do not serve: ask every guest to stop since the host shuts down, and wait" },
 		{ "accel", CONFIG_TEXT, &s->accel_text, "auto", 0, 0,
 		  "auto (KVM where it works), kvm or tcg" },
 	};

@@ -4,6 +4,7 @@
 #ifndef INSTANCE_SVC_SETTINGS_H
 #define INSTANCE_SVC_SETTINGS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -35,6 +36,7 @@ struct settings {
 	uint64_t image_pulls;
 	uint64_t image_bytes_max;
 	uint64_t cpu_percent, memory_percent, disk_percent;
+	bool stop_guests; /* in place of serving */
 	enum accel accel;
 	uid_t gpu_agent_uid; /* (uid_t)-1: anybody */
 	struct rpc_peer peers[SETTINGS_PEERS_MAX];

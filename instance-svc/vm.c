@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -18,10 +19,13 @@
 #include "utf8.h"
 #include "vm_command.h"
 
+#define STATS_MS 2000 /* a QEMU that lives answers at once */
+
 /* What a plan borrows. */
 struct plan_parts {
 	const struct gpu_lease *leases[RECORD_HOLDS_MAX];
 	size_t real_leases;
+	struct kernel_paths kernel;
 	char addresses[8192];
 };
 
@@ -132,15 +136,17 @@ static int build_plan(const struct host *host, const struct record *record, cons
 		.machine = record->machine,
 		.restore = record->snapshot_bytes > 0,
 		.kvm = host->kvm,
-		.kernel = host->kernel,
-		.initramfs = host->initramfs,
+		.kernel = parts->kernel.kernel,
+		.initramfs = parts->kernel.initramfs,
 		.network = spec->network,
 		.host_addresses = parts->addresses,
 		.leases = parts->leases,
 		.lease_count = count,
 		.supervisor = host->supervisor,
 	};
-	if (check_restore(host, record, err) < 0 ||
+	if (kernels_find(layout_kernels(&host->layout).s, record->kernel, &parts->kernel, err) <
+		    0 ||
+	    check_restore(host, record, err) < 0 ||
 	    vm_memory_check_lock(host->lock_limit, all_memory, parts->real_leases, err) < 0)
 		return -1;
 	return spec->network ? guard_list_host(parts->addresses, sizeof(parts->addresses), err) : 0;
@@ -236,20 +242,46 @@ int vm_launch(const struct host *host, const struct record *record, const struct
 	return process_start(&process, ret, err);
 }
 
-int vm_connect(const struct host *host, const struct id *id)
+static int ask(int fd, struct control_request request)
 {
-	const struct control_request watch = {
-		.version = SUPERVISOR_PROTOCOL_VERSION,
-		.kind = CONTROL_WATCH,
-	};
+	request.version = SUPERVISOR_PROTOCOL_VERSION;
+	return send(fd, &request, sizeof(request), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+static int connect_control(const struct host *host, const struct id *id)
+{
 	const struct sockaddr_un address = socket_address(layout_control(&host->layout, id));
 	scoped_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
-	if (send(fd, &watch, sizeof(watch), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		return -errno;
 	return TAKE_FD(fd);
+}
+
+int vm_connect(const struct host *host, const struct id *id)
+{
+	scoped_fd int fd = connect_control(host, id);
+	int r = fd < 0 ? fd : ask(fd, (struct control_request){ .kind = CONTROL_WATCH });
+
+	return r < 0 ? r : TAKE_FD(fd);
+}
+
+int vm_read_stats(const struct host *host, const struct id *id, struct control_stats *ret)
+{
+	scoped_fd int fd = connect_control(host, id);
+	struct pollfd answer = { .fd = fd, .events = POLLIN };
+	struct control_stats stats;
+	int r = fd < 0 ? fd : ask(fd, (struct control_request){ .kind = CONTROL_STATS });
+
+	if (r < 0)
+		return r;
+	if (poll(&answer, 1, STATS_MS) <= 0)
+		return -ETIMEDOUT;
+	if (recv(fd, &stats, sizeof(stats), MSG_TRUNC) != (ssize_t)sizeof(stats) ||
+	    stats.version != SUPERVISOR_PROTOCOL_VERSION || stats.size != sizeof(stats))
+		return -EPROTO;
+	*ret = stats;
+	return 0;
 }
 
 int vm_connect_agent(const struct host *host, const struct id *id)
@@ -278,12 +310,6 @@ int vm_read_status(int fd, struct control_status *ret)
 	*ret = status;
 	utf8_copy(ret->refusal, sizeof(ret->refusal), status.refusal);
 	return 1;
-}
-
-static int ask(int fd, struct control_request request)
-{
-	request.version = SUPERVISOR_PROTOCOL_VERSION;
-	return send(fd, &request, sizeof(request), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
 int vm_ask_to_stop(int fd, uint32_t grace_ms)

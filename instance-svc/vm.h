@@ -40,6 +40,9 @@ int vm_connect_agent(const struct host *host, const struct id *id);
 /* The next word on the connection. 1 with *ret, 0 at its end; -errno for what is no status. */
 int vm_read_status(int fd, struct control_status *ret);
 
+/* On a connection of its own. 0, or -errno. */
+int vm_read_stats(const struct host *host, const struct id *id, struct control_stats *ret);
+
 /* 0, or -errno. */
 int vm_ask_to_stop(int fd, uint32_t grace_ms);
 

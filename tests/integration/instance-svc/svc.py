@@ -96,13 +96,17 @@ class Client:
 
 
 class Agent:
-    """A gpu-agent with slots of one profile, in this process."""
+    """A gpu-agent with slots of one profile and registered devices, in this process."""
+
+    DEVICES = {"gpu-0": ("22222222-2222-4222-8222-000000000000", "0000:82:00.0"),
+               "gpu-1": ("22222222-2222-4222-8222-000000000001", "0000:83:00.0")}
 
     def __init__(self, messages, path):
         self.m = messages
         self.path = path
         self.live = {}
         self.deleted = []
+        self.made = 0
         self.slots = 4
         self.refusals = 0       # so many deletions answer "in use"
         self.before_answer = None
@@ -115,6 +119,8 @@ class Agent:
             "CreateAllocation": self.handler(self.create, "CreateAllocation"),
             "DeleteAllocation": self.handler(self.delete, "DeleteAllocation"),
             "ListAllocations": self.handler(self.list, "ListAllocations"),
+            "ListDevices": self.handler(self.list_devices, "ListDevices"),
+            "GetHost": self.handler(self.get_host, "GetHost"),
         }
         self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(
             "hypeman.gpu.v1.GpuService", handlers),))
@@ -134,21 +140,51 @@ class Agent:
         for allocation in self.live.values():
             if allocation.request_id == request.request_id:
                 return self.m.CreateAllocationResponse(allocation=allocation)
-        if request.vgpu.profile != "L40S-1Q":
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "profile is unknown")
-        if len(self.live) >= self.slots:
-            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no slot is free")
-        number = len(self.live) + len(self.deleted)
-        uuid = "00000000-0000-4000-8000-%012d" % number
+        if request.HasField("device"):
+            what = self.take_device(request.device.device, context)
+        else:
+            what = self.take_slot(request.vgpu.profile, context)
+        uuid = "00000000-0000-4000-8000-%012d" % self.made
+        self.made += 1
         self.live[uuid] = self.m.Allocation(
-            id=uuid, mdev_uuid=uuid, request_id=request.request_id, owner=request.owner,
-            state=self.m.Allocation.STATE_READY, profile="L40S-1Q", framebuffer_mb=1024,
-            pci_address="0000:41:00.4", gpu_pci_address="0000:41:00.0",
+            id=uuid, mdev_uuid=uuid if "profile" in what else "", request_id=request.request_id,
+            owner=request.owner, state=self.m.Allocation.STATE_READY, simulated=True,
             device_node="/tmp/none/vfio/7", sysfs_path="/tmp/none/bus/mdev/devices/" + uuid,
-            simulated=True)
+            **what)
         if self.before_answer:
             self.before_answer()
         return self.m.CreateAllocationResponse(allocation=self.live[uuid])
+
+    def take_slot(self, profile, context):
+        if profile != "L40S-1Q":
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "profile is unknown")
+        if sum(a.profile != "" for a in self.live.values()) >= self.slots:
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no slot is free")
+        return {"profile": "L40S-1Q", "framebuffer_mb": 1024, "pci_address": "0000:41:00.4",
+                "gpu_pci_address": "0000:41:00.0"}
+
+    def take_device(self, wanted, context):
+        for name, (uuid, address) in self.DEVICES.items():
+            if wanted not in (name, uuid):
+                continue
+            if self.holder(uuid):
+                context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"device {name} is attached")
+            return {"device_id": uuid, "pci_address": address, "gpu_pci_address": address,
+                    "pci_functions": [address, address[:-1] + "1"]}
+        return context.abort(grpc.StatusCode.NOT_FOUND, f"no device '{wanted}'")
+
+    def holder(self, device_id):
+        return next((a.owner for a in self.live.values() if a.device_id == device_id), None)
+
+    def list_devices(self, request, context):
+        return self.m.ListDevicesResponse(devices=[
+            self.m.Device(id=uuid, name=name, pci_address=address, attached_to=self.holder(uuid))
+            for name, (uuid, address) in self.DEVICES.items()])
+
+    def get_host(self, request, context):
+        return self.m.GetHostResponse(simulated=True, physical_gpus=[
+            self.m.PhysicalGpu(pci_address=address, name="NVIDIA L40S")
+            for _, address in self.DEVICES.values()])
 
     def delete(self, request, context):
         if self.refusals > 0:
