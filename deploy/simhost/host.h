@@ -77,6 +77,7 @@ struct mdev {
 	uint32_t vfio_number;
 	enum mdev_state state;
 	struct waiter *remover; /* still in write(remove); NULL: whoever wrote does not wait */
+	struct process removing_process;
 	char params[HOST_PARAMS_SIZE];
 };
 

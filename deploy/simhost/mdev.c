@@ -111,6 +111,7 @@ int mdev_remove(struct host *host, struct mdev *mdev, const struct process *writ
 	if (mdev->state == MDEV_REMOVING)
 		return -ENODEV;
 	mdev->state = MDEV_REMOVING;
+	mdev->removing_process = *writer;
 	event_add(host, "unbind", "mdev", "%s/%s", function_path(mdev->parent).s, mdev->uuid);
 	if (group_is_held_against(mdev->group, writer) ||
 	    mdev->parent->faults.ops[OP_REMOVE].hang) {
@@ -145,7 +146,8 @@ void mdev_drop_of(struct host *host, const struct function *parent)
 
 static void mdev_try_finish(struct host *host, struct mdev *mdev)
 {
-	if (mdev->state == MDEV_REMOVING && !mdev->group->is_held &&
+	if (mdev->state == MDEV_REMOVING &&
+	    !group_is_held_against(mdev->group, &mdev->removing_process) &&
 	    !mdev->parent->faults.ops[OP_REMOVE].hang)
 		mdev_finish(host, mdev);
 }

@@ -159,6 +159,22 @@ static void remove_hang_waits_though_nobody_holds(void **state)
 	assert_int_equal(writer.call_count, 1);
 }
 
+static void remove_hang_ends_though_its_writer_holds_the_node(void **state)
+{
+	scoped(host_free) struct host *host = host_make("l40s:1");
+	struct writer writer = writer_make();
+
+	(void)state;
+	assert_int_equal(create_text(host, VF0, "1Q", UUID("0001")), 0);
+	assert_int_equal(group_open(host, host->mdevs->group, &writer_process), 0);
+	order(host, "fault remove-hang " VF0);
+	assert_int_equal(store_as(host, REMOVE(UUID("0001")), "1", &writer.waiter), HOST_PENDING);
+	order(host, "clear");
+
+	assert_null(host->mdevs);
+	assert_int_equal(writer.call_count, 1);
+}
+
 static void the_end_of_faults_does_not_take_from_a_holder(void **state)
 {
 	scoped(host_free) struct host *host = host_make("l40s:1");
@@ -362,6 +378,7 @@ int main(void)
 		cmocka_unit_test(faults_of_one_function_end_alone),
 		cmocka_unit_test(what_hung_before_finds_its_device_gone),
 		cmocka_unit_test(remove_hang_waits_though_nobody_holds),
+		cmocka_unit_test(remove_hang_ends_though_its_writer_holds_the_node),
 		cmocka_unit_test(the_end_of_faults_does_not_take_from_a_holder),
 		cmocka_unit_test(each_write_to_a_whole_gpu_can_hang),
 		cmocka_unit_test(unbind_hang_holds_the_devices_lock),
