@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 #include <civetweb.h>
@@ -15,7 +16,9 @@
 #include "client_socket.h"
 
 #define BODY_SECONDS_MAX 30
-#define DRAIN_BYTES_MAX	 (4 * 1024 * 1024)
+/* A chunk of one byte, with as long a size as civetweb takes. */
+#define CHUNK_BYTES_PER_BYTE 32
+#define DRAIN_BYTES_MAX	     (4 * 1024 * 1024)
 
 struct exchange {
 	struct mg_connection *connection; /* borrowed */
@@ -110,6 +113,40 @@ static long elapsed_ms(const struct exchange *exchange)
 	       (now.tv_nsec - exchange->start.tv_nsec) / 1000000;
 }
 
+/* Found once for each connection, since it takes a look at every open file. */
+void exchange_watch(struct exchange *exchange)
+{
+	const struct mg_request_info *info = mg_get_request_info(exchange->connection);
+	intptr_t known = (intptr_t)mg_get_user_connection_data(exchange->connection); /* plus 1 */
+
+	if (known == 0) {
+		known = client_socket_find(info->remote_addr, (uint16_t)info->remote_port,
+					   (uint16_t)info->server_port) +
+			1;
+		mg_set_user_connection_data(exchange->connection, (void *)known);
+	}
+	exchange->socket = (int)known - 1;
+}
+
+/*
+ * mg_read() waits until it has all that it is asked for, however slowly that comes: so it is
+ * asked for what is there, or for one byte.
+ */
+static int read_some(struct exchange *exchange, char *piece, size_t size)
+{
+	bool is_chunked = request_header(&exchange->request, "Transfer-Encoding");
+	int arrived;
+
+	if (ioctl(exchange->socket, FIONREAD, &arrived))
+		arrived = 0;
+	if (is_chunked)
+		arrived /= CHUNK_BYTES_PER_BYTE;
+	if (arrived < 1)
+		arrived = 1;
+	return mg_read(exchange->connection, piece,
+		       (size_t)arrived < size ? (size_t)arrived : size);
+}
+
 /* A client that sends "Expect: 100-continue" (curl, for large bodies) waits for this. */
 static void invite_body(struct exchange *exchange)
 {
@@ -135,9 +172,10 @@ static int read_pieces(struct exchange *exchange, char *piece, size_t size, stru
 
 	if (length && expected > HTTP_BODY_BYTES_MAX)
 		return fail_too_large(exchange, err);
+	exchange_watch(exchange);
 	invite_body(exchange);
 	while (ret->length < expected) {
-		int got = mg_read(exchange->connection, piece, size);
+		int got = read_some(exchange, piece, size);
 
 		if (got == 0 && !length)
 			break;
@@ -216,9 +254,10 @@ static void drain_body(struct exchange *exchange)
 	scoped_free char *piece = malloc(65536);
 	size_t drained = 0;
 
+	exchange_watch(exchange);
 	while (piece && drained < DRAIN_BYTES_MAX &&
 	       elapsed_ms(exchange) < BODY_SECONDS_MAX * 1000) {
-		int got = mg_read(exchange->connection, piece, 65536);
+		int got = read_some(exchange, piece, 65536);
 
 		if (got <= 0)
 			break;
@@ -263,14 +302,6 @@ void exchange_write_problem(struct mg_connection *connection, const struct err *
 	response_set_problem(&response, err);
 	write_response(connection, &response, false, true);
 	response_done(&response);
-}
-
-void exchange_watch(struct exchange *exchange)
-{
-	const struct mg_request_info *info = mg_get_request_info(exchange->connection);
-
-	exchange->socket = client_socket_find(info->remote_addr, (uint16_t)info->remote_port,
-					      (uint16_t)info->server_port);
 }
 
 int exchange_stream_begin(struct exchange *exchange)

@@ -71,6 +71,10 @@ int websocket_handshake(const struct request *request, struct websocket_key *ret
 		return err_set(err, ERR_INVALID_ARGUMENT,
 			       "this is a WebSocket: the request must be a GET of HTTP/1.1 with "
 			       "Connection: Upgrade and Upgrade: websocket");
+	if (request_header(request, "Content-Length") ||
+	    request_header(request, "Transfer-Encoding"))
+		return err_set(err, ERR_INVALID_ARGUMENT,
+			       "a request that becomes a WebSocket has no body");
 	if (!version || strcmp(version, "13") != 0)
 		return err_field(err, "Sec-WebSocket-Version",
 				 "the header Sec-WebSocket-Version must be 13");

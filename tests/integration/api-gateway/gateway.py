@@ -15,11 +15,12 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-failures = 0
+checks = failures = 0
 
 
 def check(sentence, good, seen=""):
-    global failures
+    global checks, failures
+    checks += 1
     if good:
         print(f"ok - {sentence}", flush=True)
     else:
