@@ -34,6 +34,7 @@ struct instances_options {
 	struct gpu_client *gpu;
 	struct image_store *images;
 	struct events *events;
+	struct guest_channels *guests;
 	struct resource_factors factors;
 };
 
@@ -126,6 +127,13 @@ int instances_stats(struct instances *instances, const char *name,
 /* Descriptor of the logs' directory, and the exact id, for following. */
 int instances_open_logs(struct instances *instances, const char *name, struct id *ret_id,
 			int *ret_directory, struct err *err);
+
+/*
+ * To talk to the guest of an instance that runs: its exact id, and the connections to all.
+ * Another state is ERR_WRONG_STATE.
+ */
+int instances_find_guest(struct instances *instances, const char *name, struct id *ret_id,
+			 struct guest_channels **ret_guests, struct err *err);
 bool instances_exists(struct instances *instances, const struct id *id);
 
 /* For image_store_set_users(): `user` is the instances. */

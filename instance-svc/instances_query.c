@@ -115,6 +115,24 @@ int instances_open_logs(struct instances *instances, const char *name, struct id
 	return 0;
 }
 
+int instances_find_guest(struct instances *instances, const char *name, struct id *ret_id,
+			 struct guest_channels **ret_guests, struct err *err)
+{
+	SCOPED_INSTANCES_LOCK(instances);
+	const struct instance *instance =
+		instances_resolve_locked(instances, name, INSTANCES_PREFIX_MIN, err);
+
+	if (!instance)
+		return -1;
+	if (instance->record.state != STATE_RUNNING)
+		return err_set(err, ERR_WRONG_STATE, "instance '%s' is %s: must be %s",
+			       instance->spec->name, state_text(instance->record.state),
+			       state_text(STATE_RUNNING));
+	*ret_id = instance->record.id;
+	*ret_guests = instances->options.guests;
+	return 0;
+}
+
 bool instances_exists(struct instances *instances, const struct id *id)
 {
 	SCOPED_INSTANCES_LOCK(instances);

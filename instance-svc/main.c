@@ -12,6 +12,7 @@
 #include "accel.h"
 #include "common/log.h"
 #include "gpu_client.h"
+#include "guest_channel.h"
 #include "guests_stop.h"
 #include "host.h"
 #include "image.h"
@@ -20,6 +21,7 @@
 #include "service.h"
 #include "service_image.h"
 #include "settings.h"
+#include "vm.h"
 #include "vm_memory.h"
 
 #define STOP_GRACE_MS 3000
@@ -38,6 +40,7 @@ struct daemon {
 	struct image_store *images;
 	struct gpu_client *gpu;
 	struct events *events;
+	struct guest_channels *guests;
 	struct instances *instances;
 	struct rpc_server *server;
 };
@@ -158,6 +161,11 @@ static int open_stores(struct daemon *d, struct err *err)
 	return image_store_open(&options, &d->images, err);
 }
 
+static int connect_agent(void *host, const struct id *instance)
+{
+	return vm_connect_agent(host, instance);
+}
+
 static int open_instances(struct daemon *d, struct err *err)
 {
 	const struct instances_options options = {
@@ -166,6 +174,7 @@ static int open_instances(struct daemon *d, struct err *err)
 		.gpu = d->gpu,
 		.images = d->images,
 		.events = d->events,
+		.guests = d->guests,
 		.factors = { .percent = {
 				     [RESOURCE_CPU] = (unsigned)d->settings.cpu_percent,
 				     [RESOURCE_MEMORY] = (unsigned)d->settings.memory_percent,
@@ -214,6 +223,9 @@ static int start(struct daemon *d, struct err *err)
 	d->events = events_new();
 	if (!d->events)
 		return err_sys(err, ENOMEM, "cannot keep events");
+	d->guests = guest_channels_new(connect_agent, &d->host);
+	if (!d->guests)
+		return err_sys(err, ENOMEM, "cannot reach guests");
 	if (open_instances(d, err) < 0)
 		return -1;
 	return serve(d, err);
@@ -230,6 +242,7 @@ static void stop(struct daemon *d)
 	instances_close(d->instances);
 	rpc_server_free(d->server);
 	events_free(d->events);
+	guest_channels_free(d->guests);
 	gpu_client_free(d->gpu);
 	image_store_close(d->images);
 	records_close(d->records);

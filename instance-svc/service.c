@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "instance_proto_descriptor_set.h"
+#include "service_exec.h"
 #include "service_internal.h"
 
 #define MARGIN_MS 1000 /* the answer must be sent before the caller's deadline */
@@ -60,6 +61,8 @@ static const struct rpc_method methods[] = {
 	{ "WaitInstance", ROLE_READER | ROLE_OPERATOR, service_wait_instance, RPC_LONG },
 	{ "GetInstanceStats", ROLE_READER | ROLE_OPERATOR, service_get_instance_stats, RPC_LONG },
 	{ "WatchEvents", ROLE_READER | ROLE_OPERATOR, service_watch_events, RPC_LONG },
+	{ "Exec", ROLE_OPERATOR, service_exec, RPC_LONG },
+	{ "StatPath", ROLE_OPERATOR, service_stat_path, RPC_LONG },
 	{ "StreamLogs", ROLE_READER | ROLE_OPERATOR, service_stream_logs, RPC_LONG },
 	{ "GetResources", ROLE_READER | ROLE_OPERATOR, get_resources, 0 },
 	{ NULL, 0, NULL, 0 },

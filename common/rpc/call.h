@@ -37,6 +37,7 @@ struct rpc_call {
 
 	/* The handler's thread only. */
 	bool headers_sent;
+	bool received_ahead;	    /* rpc_call_poll() asked for the message that is next */
 	grpc_byte_buffer *reply;    /* the one of a unary call, sent with the status */
 	grpc_byte_buffer *outgoing; /* being sent */
 	grpc_metadata trailer;	    /* status details */

@@ -87,7 +87,9 @@ int rpc_call_receive(struct rpc_call *call, ProtobufCMessage **ret, struct err *
 	bool came;
 	int r;
 
-	start_receive(call);
+	if (!call->received_ahead)
+		start_receive(call);
+	call->received_ahead = false;
 	pthread_mutex_lock(&call->lock);
 	while (call->receiving && !call->stopping)
 		pthread_cond_wait(&call->changed, &call->lock);
@@ -123,6 +125,41 @@ bool rpc_call_wait_cancelled(struct rpc_call *call, int timeout_ms)
 	over = call->stopping || atomic_load(&call->cancelled);
 	pthread_mutex_unlock(&call->lock);
 	return over;
+}
+
+static unsigned ready_locked(const struct rpc_call *call, unsigned wanted)
+{
+	unsigned ready = 0;
+
+	if (call->stopping || atomic_load(&call->cancelled))
+		ready |= RPC_OVER;
+	if ((wanted & RPC_MAY_RECEIVE) && !call->receiving)
+		ready |= RPC_MAY_RECEIVE;
+	if ((wanted & RPC_MAY_SEND) && !call->sending)
+		ready |= RPC_MAY_SEND;
+	return ready;
+}
+
+unsigned rpc_call_poll(struct rpc_call *call, unsigned wanted, int timeout_ms)
+{
+	const struct timespec until = core_time_after(timeout_ms > 0 ? timeout_ms : 0);
+	unsigned ready;
+	int r = 0;
+
+	if ((wanted & RPC_MAY_RECEIVE) && !call->received_ahead) {
+		call->received_ahead = true;
+		start_receive(call);
+	}
+	pthread_mutex_lock(&call->lock);
+	while (!(ready = ready_locked(call, wanted)) && !call->woken && r == 0) {
+		if (timeout_ms < 0)
+			r = pthread_cond_wait(&call->changed, &call->lock);
+		else
+			r = pthread_cond_timedwait(&call->changed, &call->lock, &until);
+	}
+	call->woken = false;
+	pthread_mutex_unlock(&call->lock);
+	return ready;
 }
 
 void rpc_call_wake(struct rpc_call *call)

@@ -177,6 +177,18 @@ bool rpc_call_wait_cancelled(struct rpc_call *call, int timeout_ms);
  */
 void rpc_call_wake(struct rpc_call *call);
 
+/*
+ * For a handler that sends and receives at once: waits until something of `wanted` can be
+ * done without waiting, rpc_call_wake() was called, the call is over, or the time is up.
+ * Returns what can be done, RPC_OVER when the caller has gone or the server stops.
+ */
+enum rpc_call_ready {
+	RPC_MAY_RECEIVE = 1, /* the next message, or their end, is there */
+	RPC_MAY_SEND = 2,
+	RPC_OVER = 4,
+};
+unsigned rpc_call_poll(struct rpc_call *call, unsigned wanted, int timeout_ms);
+
 /* INT64_MAX without a deadline; 0 when it has passed. */
 int64_t rpc_call_time_left_ms(const struct rpc_call *call);
 

@@ -27,6 +27,7 @@ struct agent {
 	struct agent_queue queue;
 	struct agent_session sessions[AGENT_SESSIONS_MAX];
 	size_t first; /* whose turn it is first */
+	bool again;   /* the queue has room again: what waited for that has its turn at once */
 };
 
 /* ---- Connections ---- */
@@ -35,11 +36,19 @@ struct agent {
 static void connection_end(struct agent *agent)
 {
 	for (size_t i = 0; i < AGENT_SESSIONS_MAX; i++)
-		if (agent->sessions[i].used && !agent->sessions[i].abandoned)
-			agent_session_abandon(&agent->sessions[i]);
+		if (agent->sessions[i].used)
+			agent_session_drop(&agent->sessions[i], true);
 	agent->queue.start = agent->queue.end = 0;
 	agent->welcomed = false;
 	agent->last_id = 0;
+}
+
+/* What the host says next is for nobody: it shall notice, and begin anew. */
+static void connection_break(struct agent *agent)
+{
+	connection_end(agent);
+	memset(agent->queue.bytes, 0, AGENT_HEADER_BYTES);
+	agent->queue.end = AGENT_HEADER_BYTES;
 }
 
 static void welcome(struct agent *agent, const uint8_t *payload)
@@ -118,7 +127,7 @@ static int take_credit(struct agent_session *session, const struct agent_frame *
 {
 	uint32_t more = agent_number(frame->payload);
 
-	if (more > AGENT_WINDOW - session->credit)
+	if (more > AGENT_OUTPUT_WINDOW - session->credit)
 		return -EPROTO;
 	session->credit += more;
 	return 0;
@@ -137,7 +146,7 @@ static int take_session_frame(struct agent_session *session, const struct agent_
 				     agent_number(frame->payload + 4));
 		return 0;
 	case AGENT_KILL:
-		agent_session_abandon(session);
+		agent_session_drop(session, false);
 		return 0;
 	case AGENT_CREDIT:
 		return take_credit(session, frame);
@@ -182,7 +191,7 @@ static size_t take_bytes(struct agent *agent, const uint8_t *bytes, size_t size)
 		length = -EPROTO;
 	if (length >= 0)
 		return (size_t)length;
-	connection_end(agent); /* until the next HELLO */
+	connection_break(agent);
 	return 1;
 }
 
@@ -276,6 +285,8 @@ static int fill_polls(const struct agent *agent, struct pollfd *polls)
 
 		next = moment < next ? moment : next;
 	}
+	if (agent->again)
+		return 0;
 	if (next == INT64_MAX)
 		return -1;
 	left = next - agent_now_ms();
@@ -319,8 +330,10 @@ static void turn(struct agent *agent)
 		read_port(agent);
 	take_input(agent);
 	serve_sessions(agent);
+	agent->again = !agent_queue_has_room(&agent->queue);
 	if (agent->connected)
 		write_port(agent);
+	agent->again = agent->again && agent_queue_has_room(&agent->queue);
 }
 
 void agent_run(int port, const struct guest_config *config)
@@ -338,16 +351,18 @@ void agent_run(int port, const struct guest_config *config)
 	agent.wake = wake_open(port);
 	if (agent.signals < 0 || agent.wake < 0)
 		_exit(1);
+	connection_break(&agent); /* that of an agent before us */
 	for (;;)
 		turn(&agent);
 }
 
-void agent_start(const struct guest_config *config, pid_t command)
+pid_t agent_start(const struct guest_config *config, pid_t command)
 {
 	int port = port_open(GUEST_AGENT_PORT);
 	int process = (int)syscall(SYS_pidfd_open, command, 0);
+	pid_t agent = port >= 0 && process >= 0 ? fork() : -1;
 
-	if (port >= 0 && process >= 0 && fork() == 0) {
+	if (agent == 0) {
 		/* A command that has ended already takes the machine with it. */
 		if (setns(process, CLONE_NEWNS) < 0 || chdir("/") < 0)
 			_exit(1);
@@ -358,4 +373,5 @@ void agent_start(const struct guest_config *config, pid_t command)
 		close(port);
 	if (process >= 0)
 		close(process);
+	return agent > 0 ? agent : 0;
 }

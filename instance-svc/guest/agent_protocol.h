@@ -11,8 +11,8 @@
  *   guest  WELCOME with the same token. The host drops all that comes before it.
  *
  * HELLO ends every session of an earlier connection, and so does the end of a connection.
- * A side that receives what is no frame stops listening: the host closes the connection,
- * the guest looks for the next HELLO.
+ * A side that receives what is no frame stops listening: the host closes the connection; the
+ * guest sends AGENT_HEADER_BYTES zeros, which are no frame, and looks for the next HELLO.
  *
  * A session is one command, or one look at a path. The host opens it with a number that is
  * greater than all before, the guest ends it with EXIT; frames of an ended session are
@@ -27,10 +27,10 @@
  *          EXIT    exit code (32 bits), then a text: why there was none of its own
  *   both   CREDIT  so many more bytes (32 bits) are welcome
  *
- * Flow control: in a session each side may send AGENT_WINDOW bytes of INPUT, or of OUTPUT and
- * ERRORS together, and then as many as CREDIT gives; sending more breaks the connection. So
- * each side can hold every byte it has allowed, and a session that nobody reads stops nobody
- * else.
+ * Flow control: in a session the host may send AGENT_INPUT_WINDOW bytes of INPUT, the guest
+ * AGENT_OUTPUT_WINDOW bytes of OUTPUT and ERRORS together, and then as many as CREDIT gives;
+ * sending more breaks the connection. So each side can hold every byte it has allowed, and a
+ * session that nobody reads stops nobody else.
  */
 
 #ifndef INSTANCE_SVC_GUEST_AGENT_PROTOCOL_H
@@ -47,7 +47,8 @@
 #define AGENT_MAGIC_BYTES   16
 #define AGENT_TOKEN_BYTES   16
 #define AGENT_HELLO_BYTES   (AGENT_MAGIC_BYTES + AGENT_TOKEN_BYTES) /* WELCOME's too */
-#define AGENT_WINDOW	    (256 * 1024)
+#define AGENT_INPUT_WINDOW  (256 * 1024)
+#define AGENT_OUTPUT_WINDOW (1024 * 1024)
 #define AGENT_SESSIONS_MAX  64 /* at once in one guest */
 #define AGENT_KILL_MS	    2000
 #define AGENT_EXIT_TEXT_MAX 256

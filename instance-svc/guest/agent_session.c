@@ -19,9 +19,10 @@
 #include "common/scoped.h"
 #include "config.h"
 
-#define STAT_TIMEOUT_S	  10		     /* a file system may not answer */
-#define TERMINAL_DRAIN_MS 1000		     /* until the kernel has hung up a terminal */
-#define CREDIT_STEP	  (AGENT_WINDOW / 4) /* given back at once */
+#define STAT_TIMEOUT_S	  10   /* a file system may not answer */
+#define TERMINAL_DRAIN_MS 1000 /* until the kernel has hung up a terminal */
+#define PIPE_BYTES	  (256 * 1024)
+#define CREDIT_STEP	  (AGENT_INPUT_WINDOW / 4) /* given back at once */
 
 int64_t agent_now_ms(void)
 {
@@ -62,7 +63,7 @@ static int pipe_make(int *ours, int *theirs, bool they_read)
 		return -errno;
 	*ours = ends[they_read ? 1 : 0];
 	*theirs = ends[they_read ? 0 : 1];
-	(void)fcntl(*ours, F_SETPIPE_SZ, AGENT_WINDOW); /* fewer switches; less is fine too */
+	(void)fcntl(*ours, F_SETPIPE_SZ, PIPE_BYTES); /* fewer switches; less is fine too */
 	return fcntl(*ours, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
@@ -109,7 +110,7 @@ static void begin(struct agent_session *session, uint32_t id)
 		.input = -1,
 		.output = -1,
 		.errors = -1,
-		.credit = AGENT_WINDOW,
+		.credit = AGENT_OUTPUT_WINDOW,
 	};
 }
 
@@ -203,15 +204,15 @@ int agent_session_input(struct agent_session *session, const uint8_t *bytes, siz
 {
 	size_t pending = session->pending_end - session->pending_start;
 
-	if (session->input_ends || pending + session->taken + length > AGENT_WINDOW)
+	if (session->input_ends || pending + session->taken + length > AGENT_INPUT_WINDOW)
 		return -EPROTO;
 	if (session->input < 0) {
 		session->taken += length;
 		return 0;
 	}
-	if (!session->pending && !(session->pending = malloc(AGENT_WINDOW)))
+	if (!session->pending && !(session->pending = malloc(AGENT_INPUT_WINDOW)))
 		return -ENOMEM;
-	if (session->pending_end + length > AGENT_WINDOW) {
+	if (session->pending_end + length > AGENT_INPUT_WINDOW) {
 		memmove(session->pending, session->pending + session->pending_start, pending);
 		session->pending_start = 0;
 		session->pending_end = pending;
@@ -270,9 +271,10 @@ void agent_session_kill(struct agent_session *session, const char *why)
 	session_signal(session, SIGCONT); /* a stopped one shall learn of it */
 }
 
-void agent_session_abandon(struct agent_session *session)
+void agent_session_drop(struct agent_session *session, bool abandoned)
 {
-	session->abandoned = true;
+	session->unwanted = true;
+	session->abandoned = abandoned;
 	agent_session_kill(session, "the caller has gone");
 }
 
@@ -338,7 +340,7 @@ static void send_exit(const struct agent_session *session, struct agent_queue *q
 
 static bool is_drained(const struct agent_session *session)
 {
-	if (session->abandoned || session->command.pid <= 0)
+	if (session->unwanted || session->command.pid <= 0)
 		return true;
 	if (session->has_terminal)
 		return session->output < 0 || agent_now_ms() >= session->drain_until_ms;
@@ -355,9 +357,16 @@ static bool is_over(const struct agent_session *session)
 
 /* ---- A turn ---- */
 
+static bool has_event(const struct agent_session *session)
+{
+	struct pollfd news = { .fd = session->command.events, .events = POLLIN };
+
+	return session->command.events >= 0 && poll(&news, 1, 0) > 0;
+}
+
 static void take_events(struct agent_session *session)
 {
-	while (session->command.events >= 0) {
+	while (has_event(session)) {
 		enum command_event event = command_next_event(&session->command);
 
 		if (event == COMMAND_READY || event == COMMAND_EXECUTED)
@@ -405,7 +414,7 @@ static void give_credit(struct agent_session *session, struct agent_queue *queue
 {
 	uint8_t payload[4];
 
-	if (session->taken < CREDIT_STEP || session->abandoned || session->exited ||
+	if (session->taken < CREDIT_STEP || session->unwanted || session->exited ||
 	    !agent_queue_has_room(queue))
 		return;
 	agent_number_format((uint32_t)session->taken, payload);
@@ -439,7 +448,7 @@ static void read_output(struct agent_session *session, struct agent_queue *queue
 	size_t room = output_room(session, queue, *left);
 	ssize_t n;
 
-	if (*fd < 0 || session->abandoned || room == 0)
+	if (*fd < 0 || session->unwanted || room == 0)
 		return;
 	n = read(*fd, header + AGENT_HEADER_BYTES, room);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -467,17 +476,9 @@ static void keep_time(struct agent_session *session)
 	}
 }
 
-static bool events_are_there(const struct agent_session *session)
-{
-	struct pollfd poll_one = { .fd = session->command.events, .events = POLLIN };
-
-	return session->command.events >= 0 && poll(&poll_one, 1, 0) > 0;
-}
-
 void agent_session_serve(struct agent_session *session, struct agent_queue *queue)
 {
-	if (events_are_there(session))
-		take_events(session);
+	take_events(session);
 	write_input(session);
 	give_credit(session, queue);
 	read_output(session, queue, &session->output, AGENT_OUTPUT, &session->output_left);
@@ -507,7 +508,7 @@ static int64_t next_moment(const struct agent_session *session)
 int64_t agent_session_poll(const struct agent_session *session, const struct agent_queue *queue,
 			   struct pollfd *polls)
 {
-	bool reads = session->used && !session->abandoned;
+	bool reads = session->used && !session->unwanted;
 	bool writes = session->used && session->pending_start < session->pending_end;
 	/* A terminal has input and output in one: it must be looked at once. */
 	bool output = reads && output_room(session, queue, session->output_left) > 0;

@@ -32,13 +32,15 @@ void agent_queue_put(struct agent_queue *queue, enum agent_kind kind, uint32_t s
 
 struct agent_session {
 	bool used;
-	bool abandoned; /* the caller is gone: nothing more is said of it */
-	uint32_t id;	/* of the host, meaningless once abandoned */
+	bool unwanted;	/* the caller is gone: its output is dropped */
+	bool abandoned; /* the host is gone, too: nothing more is said of it, its id means nothing
+			 */
+	uint32_t id;
 	struct command command;
 	bool has_terminal;
 	int input, output, errors; /* our ends; -1: closed */
 
-	uint8_t *pending; /* AGENT_WINDOW bytes of input, owned; NULL: none came yet */
+	uint8_t *pending; /* AGENT_INPUT_WINDOW bytes of input, owned; NULL: none came yet */
 	size_t pending_start, pending_end;
 	bool input_ends;
 	size_t taken; /* bytes of input done with, for which no credit was given yet */
@@ -69,8 +71,8 @@ void agent_session_resize(struct agent_session *session, uint32_t rows, uint32_t
 /* Begins to end it; `why` is told to the caller. */
 void agent_session_kill(struct agent_session *session, const char *why);
 
-/* Nobody is told of it any more. */
-void agent_session_abandon(struct agent_session *session);
+/* Nobody wants its output any more; `abandoned`: nor its end. */
+void agent_session_drop(struct agent_session *session, bool abandoned);
 
 /* What to wait for: fills three entries. Returns when it wants a turn by itself, or INT64_MAX. */
 #define AGENT_SESSION_POLLS 3

@@ -29,7 +29,8 @@
 #include "report.h"
 #include "volume.h"
 
-#define QUIET_PORT_MS 500 /* between looks at a report port that nobody has open */
+#define AGENT_LIFE_MIN_MS 1000
+#define QUIET_PORT_MS	  500 /* between looks at a report port that nobody has open */
 
 struct init {
 	int console;
@@ -37,6 +38,8 @@ struct init {
 	struct report report;
 	struct guest_config config;
 	struct command command;
+	pid_t agent; /* 0: none */
+	long long agent_began_ms;
 
 	bool ended; /* the command did, with `status` */
 	int status;
@@ -118,13 +121,27 @@ static int set_up(struct init *init, struct err *err)
 
 /* Supervision. */
 
+static void start_agent(struct init *init)
+{
+	init->agent = agent_start(&init->config, init->command.pid);
+	init->agent_began_ms = now_ms();
+}
+
+/* Another, unless it cannot live: then the guest has none. */
+static void replace_agent(struct init *init)
+{
+	init->agent = 0;
+	if (!init->ended && now_ms() - init->agent_began_ms > AGENT_LIFE_MIN_MS)
+		start_agent(init);
+}
+
 static void take_command_event(struct init *init)
 {
 	enum command_event event = command_next_event(&init->command);
 
 	if (event == COMMAND_READY) {
 		report_send(&init->report, "started");
-		agent_start(&init->config, init->command.pid);
+		start_agent(init);
 	} else if (event != COMMAND_EXECUTED) {
 		init->last_event = event;
 	}
@@ -139,10 +156,12 @@ static void reap(struct init *init)
 	while (read(init->signals, &news, sizeof(news)) > 0)
 		;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (pid != init->command.pid)
-			continue;
-		init->ended = true;
-		init->status = status;
+		if (pid == init->command.pid) {
+			init->ended = true;
+			init->status = status;
+		} else if (pid == init->agent) {
+			replace_agent(init);
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import pwd
+import queue
 import shutil
 import signal
 import socket
@@ -93,6 +94,48 @@ class Client:
         result = make(f"/{self.service}/{method}", type(request).SerializeToString,
                       answer.FromString)(request, timeout=deadline, wait_for_ready=True)
         return result
+
+
+class Command:
+    """One call of Exec: what is sent comes from any thread, what is received is kept."""
+
+    def __init__(self, client, messages, instance, command, **start):
+        self.m = messages
+        self.requests = queue.Queue()
+        self.stdout, self.stderr, self.exit = [], [], None
+        self.send(start=messages.ExecStart(id=instance, command=command, **start))
+        method = client.channel.stream_stream(
+            f"/{client.service}/Exec", messages.ExecRequest.SerializeToString,
+            messages.ExecResponse.FromString)
+        self.call = method(iter(self.requests.get, None), timeout=120, wait_for_ready=True)
+
+    def send(self, **fields):
+        self.requests.put(self.m.ExecRequest(**fields))
+
+    def end(self):
+        """The caller says nothing more."""
+        self.requests.put(None)
+
+    def read(self, until=None):
+        """Everything to its end, or until the output has `until`."""
+        for response in self.call:
+            kind = response.WhichOneof("kind")
+            if kind == "exit":
+                self.exit = response.exit
+            else:
+                getattr(self, kind).append(getattr(response, kind))
+            if until and until in b"".join(self.stdout):
+                break
+        return self
+
+    def output(self):
+        return b"".join(self.stdout)
+
+    def errors(self):
+        return b"".join(self.stderr)
+
+    def shown(self):
+        return f"stdout {self.output()!r}\nstderr {self.errors()!r}\n{self.exit}"
 
 
 class Agent:
@@ -398,6 +441,24 @@ class Service:
     def create(self, name, image, **fields):
         return self.client.call("CreateInstance",
                                 instance=self.spec(name, image, **fields)).instance
+
+    def command(self, name, *command, **start):
+        return Command(self.client, self.instance, name, command, **start)
+
+    def run_command(self, name, *command, stdin=b"", **start):
+        running = self.command(name, *command, **start)
+        if stdin:
+            running.send(stdin=stdin)
+        running.send(stdin_end=True)
+        running.end()
+        return running.read()
+
+    def has_agent(self, name):
+        """The guest runs commands by now."""
+        try:
+            return self.run_command(name, "true").exit is not None
+        except grpc.RpcError:
+            return False
 
     def get(self, name):
         return self.client.call("GetInstance", id=name).instance
