@@ -13,6 +13,7 @@
 #include "common/scoped.h"
 #include "guest/config.h"
 #include "process.h"
+#include "size.h"
 #include "strv.h"
 #include "supervisor/protocol.h"
 #include "vm_command.h"
@@ -75,6 +76,18 @@ static void put_env(struct buffer *buffer, const struct spec *spec, const struct
 		put(buffer, "env", spec->env[i]);
 }
 
+/* In the order of their disks. */
+static void put_volumes(struct buffer *buffer, const struct spec *spec)
+{
+	for (size_t i = 0; i < spec->volume_count; i++) {
+		char text[SPEC_PATH_MAX + 4];
+
+		snprintf(text, sizeof(text), "%s:%s", spec->volumes[i].read_only ? "ro" : "rw",
+			 spec->volumes[i].path);
+		put(buffer, "volume", text);
+	}
+}
+
 static void put_machine(struct buffer *buffer, const struct spec *spec, const struct image *image)
 {
 	char address[64];
@@ -83,6 +96,7 @@ static void put_machine(struct buffer *buffer, const struct spec *spec, const st
 	put(buffer, "workdir",
 	    image->working_dir && *image->working_dir ? image->working_dir : "/");
 	put(buffer, "hostname", spec->name);
+	put_volumes(buffer, spec);
 	if (!spec->network)
 		return;
 	snprintf(address, sizeof(address), "%s/%d", VM_GUEST_ADDRESS, VM_GUEST_PREFIX);
@@ -183,20 +197,26 @@ static int run_mkfs(const char *file, const volatile bool *cancelled, struct err
 	return r;
 }
 
-static int make_overlay(int directory, const char *path, uint64_t bytes,
-			const volatile bool *cancelled, struct err *err)
+int disks_make_ext4(const char *path, uint64_t bytes, const volatile bool *cancelled,
+		    struct err *err)
 {
-	scoped_fd int fd = openat(directory, VM_OVERLAY_FILE,
-				  O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	scoped_free char *file = NULL;
+	scoped_fd int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0)
-		return err_sys(err, errno, "cannot make the overlay disk");
+		return err_sys(err, errno, "cannot make a disk of %s", SIZE_STR(bytes));
+	return run_mkfs(path, cancelled, err);
+}
+
+static int make_overlay(const char *path, uint64_t bytes, const volatile bool *cancelled,
+			struct err *err)
+{
+	scoped_free char *file = NULL;
+
 	if (asprintf(&file, "%s/%s", path, VM_OVERLAY_FILE) < 0) {
 		file = NULL;
 		return err_sys(err, ENOMEM, "cannot make the overlay disk");
 	}
-	return run_mkfs(file, cancelled, err);
+	return disks_make_ext4(file, bytes, cancelled, err);
 }
 
 int disks_make(int directory, const char *path, const struct spec *spec, const struct image *image,
@@ -206,7 +226,7 @@ int disks_make(int directory, const char *path, const struct spec *spec, const s
 		return -1;
 	if (keep_overlay)
 		return 0;
-	return make_overlay(directory, path, spec->overlay_bytes, cancelled, err);
+	return make_overlay(path, spec->overlay_bytes, cancelled, err);
 }
 
 uint64_t disks_overlay_usage(int directory)

@@ -29,6 +29,10 @@ int disks_format_config(const struct spec *spec, const struct image *image, uint
 int disks_make(int directory, const char *path, const struct spec *spec, const struct image *image,
 	       bool keep_overlay, const volatile bool *cancelled, struct err *err);
 
+/* A sparse file with an empty file system, made anew. */
+int disks_make_ext4(const char *path, uint64_t bytes, const volatile bool *cancelled,
+		    struct err *err);
+
 /* Bytes that the overlay occupies now; 0 when there is none. */
 uint64_t disks_overlay_usage(int directory);
 

@@ -83,8 +83,9 @@ static int start_tar(const struct image_work *work, const struct image_layer *la
 			    .jail = IMAGE_JAIL_LOOK,
 			    .argv = (const char *const[]){ "tar", "--list", "--verbose",
 							   "--numeric-owner", "--full-time",
-							   "--utc", "--quoting-style=escape",
-							   "--file", file, NULL } },
+							   "--utc", "--absolute-names",
+							   "--quoting-style=escape", "--file", file,
+							   NULL } },
 		    theirs, ret, err) < 0)
 		return -1;
 	*ret_fd = TAKE_FD(ours);

@@ -19,6 +19,10 @@ static const struct {
 	{ "does not match provided manifest digest", ERR_FAILED_PRECONDITION, "digest mismatch" },
 	{ "igest did not match", ERR_FAILED_PRECONDITION, "digest mismatch" },
 	{ "igest mismatch", ERR_FAILED_PRECONDITION, "digest mismatch" },
+	{ "diffid mismatch", ERR_FAILED_PRECONDITION, "digest mismatch" },
+	{ "blob unknown", ERR_FAILED_PRECONDITION, "a layer or its config is missing" },
+	{ "status code from registry 404", ERR_FAILED_PRECONDITION,
+	  "a layer or its config is missing" },
 	{ "no space left on device", ERR_INSUFFICIENT_CAPACITY, "the disk is full" },
 	{ "restore chown metadata", ERR_FAILED_PRECONDITION, "a file's owner is beyond id 65535" },
 	{ "unauthorized", ERR_FAILED_PRECONDITION,
@@ -41,6 +45,7 @@ static const struct {
 	{ "pinging container registry", ERR_UNAVAILABLE, "the registry cannot be reached" },
 	{ "toomanyrequests", ERR_UNAVAILABLE, "the registry limits our requests" },
 	{ "HTTP status: 5", ERR_UNAVAILABLE, "the registry is out of order" },
+	{ "unpack entry", ERR_FAILED_PRECONDITION, "a layer cannot be unpacked" },
 };
 
 /* The last line with anything on it: what came before is progress. */

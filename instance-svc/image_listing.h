@@ -3,7 +3,8 @@
  * What a layer holds, as GNU tar lists it: looked at before anything of it is unpacked, so
  * that a layer that would fill the disk, or that is made to harm, is refused with its reason.
  * The lines are those of
- *   tar --list --verbose --numeric-owner --full-time --utc --quoting-style=escape
+ *   tar --list --verbose --numeric-owner --full-time --utc --absolute-names
+ *       --quoting-style=escape
  */
 
 #ifndef INSTANCE_SVC_IMAGE_LISTING_H

@@ -115,7 +115,9 @@ static int enter_locked(struct instances *instances, struct spec *take_spec,
 	scoped(instance_free) struct instance *instance = NULL;
 	struct record record;
 
-	if (admit_locked(instances, spec, err) < 0 || fill_record(instances, &record, err) < 0 ||
+	if (admit_locked(instances, spec, err) < 0 ||
+	    instances_check_volumes_locked(instances, spec, NULL, err) < 0 ||
+	    fill_record(instances, &record, err) < 0 ||
 	    instance_new(instances, &record, TAKE_PTR(spec), &instance, err) < 0)
 		return -1;
 	instance_plan_holds_locked(instance);
@@ -194,10 +196,12 @@ int instances_create(struct instances *instances, struct spec *take_spec,
 		     struct record_request *request, const struct instances_patience *patience,
 		     wire_instance **ret, struct err *err)
 {
+	scoped(volume_holds_done) struct volume_holds holds = { 0 };
 	struct instance *instance;
 	int r;
 
-	if (instance_check_first(instances, take_spec, err) < 0) {
+	if (instance_check_first(instances, take_spec, err) < 0 ||
+	    instances_hold_volumes(instances, take_spec, &holds, err) < 0) {
 		spec_free(take_spec);
 		return -1;
 	}

@@ -316,7 +316,7 @@ static int check_standby(struct instances *instances, const struct instance *ins
 			       instance->spec->name);
 	if (instances_measure_locked(instances, NULL, &resources, err) < 0)
 		return -1;
-	return resources_admit_snapshot(&resources, instance->spec->memory_bytes, err);
+	return resources_admit_disk(&resources, instance->spec->memory_bytes, err);
 }
 
 static int await_standby_locked(struct instances *instances, const struct id *id,

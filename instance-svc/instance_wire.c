@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rate.h"
 #include "size.h"
 #include "strv.h"
 
@@ -69,14 +70,40 @@ static bool set_env(wire_instance *wire, char *const *env)
 	return wire->env != NULL;
 }
 
-static bool set_network(wire_instance *wire, bool enabled)
+static bool set_rate(char **field, uint64_t bps)
+{
+	return bps == 0 || set_text(field, RATE_STR(bps));
+}
+
+static bool set_network(wire_instance *wire, const struct spec *spec)
 {
 	wire->network = malloc(sizeof(*wire->network));
 	if (!wire->network)
 		return false;
 	hypeman__instance__v1__instance_network__init(wire->network);
-	wire->network->enabled = enabled;
-	return true;
+	wire->network->enabled = spec->network;
+	return set_rate(&wire->network->bandwidth_download, spec->download_bps) &&
+	       set_rate(&wire->network->bandwidth_upload, spec->upload_bps);
+}
+
+static bool set_volumes(wire_instance *wire, const struct spec *spec)
+{
+	if (spec->volume_count == 0)
+		return true;
+	wire->volumes = calloc(spec->volume_count, sizeof(*wire->volumes));
+	for (size_t i = 0; wire->volumes && i < spec->volume_count; i++) {
+		Hypeman__Instance__V1__VolumeMount *mount = malloc(sizeof(*mount));
+
+		if (!mount)
+			return false;
+		hypeman__instance__v1__volume_mount__init(mount);
+		wire->volumes[wire->n_volumes++] = mount;
+		mount->readonly = spec->volumes[i].read_only;
+		if (!set_text(&mount->volume_id, spec->volumes[i].id) ||
+		    !set_text(&mount->mount_path, spec->volumes[i].path))
+			return false;
+	}
+	return wire->volumes != NULL;
 }
 
 /* The profile is what was asked for; the rest is there while the GPU is held. */
@@ -201,7 +228,7 @@ wire_instance *instance_to_wire(const struct record *record, const struct spec *
 	wire->state = (Hypeman__Instance__V1__InstanceState)record->state;
 	if (set_text(&wire->id, record->id.s) && set_text(&wire->name, spec->name) &&
 	    set_text(&wire->image, spec->image) && set_machine(wire, record, spec) &&
-	    set_env(wire, spec->env) && set_network(wire, spec->network) &&
+	    set_env(wire, spec->env) && set_network(wire, spec) && set_volumes(wire, spec) &&
 	    set_gpu(&wire->gpu, record, spec) && set_time(&wire->created_at, record->created_ms) &&
 	    set_time(&wire->started_at, record->started_ms) &&
 	    set_time(&wire->stopped_at, record->stopped_ms) && set_end(wire, record))
@@ -269,7 +296,9 @@ int resources_wire_add(wire_resources *wire, const struct record *record, const 
 	list[wire->n_allocations++] = allocation;
 	allocation->cpu = runs ? spec->vcpus : 0;
 	allocation->memory_bytes = runs ? (int64_t)spec->memory_bytes : 0;
-	allocation->disk_bytes = (int64_t)spec->overlay_bytes;
+	allocation->disk_bytes = (int64_t)(spec->overlay_bytes + record->snapshot_bytes);
+	allocation->network_download_bps = runs ? (int64_t)spec->download_bps : 0;
+	allocation->network_upload_bps = runs ? (int64_t)spec->upload_bps : 0;
 	if (!set_text(&allocation->instance_id, record->id.s) ||
 	    !set_text(&allocation->instance_name, spec->name))
 		return -ENOMEM;

@@ -22,6 +22,7 @@
 #include "records.h"
 #include "resources.h"
 #include "spec.h"
+#include "volumes.h"
 
 struct instances;
 
@@ -33,6 +34,7 @@ struct instances_options {
 	struct records *records;
 	struct gpu_client *gpu;
 	struct image_store *images;
+	struct volumes *volumes;
 	struct events *events;
 	struct guest_channels *guests;
 	struct resource_factors factors;
@@ -138,6 +140,27 @@ bool instances_exists(struct instances *instances, const struct id *id);
 
 /* For image_store_set_users(): `user` is the instances. */
 bool instances_use_image(void *user, const char *reference, const char *digest, char name[64]);
+
+/* ---- instances_volumes.c ---- */
+
+/* For volumes_set_users(): `user` is the instances. */
+int instances_admit_volume(void *user, uint64_t bytes, struct err *err);
+bool instances_have_volume(void *user, const char *id, char name[64]);
+
+/* The instances that have a volume attached. Caller frees *ret. */
+struct volume_attachment {
+	char instance[ID_LENGTH + 1];
+	char path[SPEC_PATH_MAX + 1];
+	bool read_only;
+};
+int instances_find_attachments(struct instances *instances, const char *volume_id,
+			       struct volume_attachment **ret, size_t *ret_count, struct err *err);
+
+/* The instance must be stopped: ERR_WRONG_STATE. ERR_VOLUME_IN_USE names another one. */
+int instances_attach_volume(struct instances *instances, const char *name,
+			    const struct spec_volume *volume, wire_instance **ret, struct err *err);
+int instances_detach_volume(struct instances *instances, const char *name, const char *volume,
+			    wire_instance **ret, struct err *err);
 
 int instances_resources(struct instances *instances,
 			Hypeman__Instance__V1__GetResourcesResponse **ret, struct err *err);

@@ -93,6 +93,25 @@ struct instance *instances_resolve_locked(struct instances *instances, const cha
 int instances_measure_locked(struct instances *instances, const struct instance *but,
 			     struct resources *ret, struct err *err);
 
+/* ---- instances_volumes.c ---- */
+
+/* Volumes that are about to be attached: they are there until they are let go. */
+struct volume_holds {
+	struct volumes *volumes;
+	size_t count;
+	char ids[SPEC_VOLUMES_MAX][64];
+};
+
+/* Puts the ids of the volumes into the spec, and holds them. */
+int instances_hold_volumes(struct instances *instances, struct spec *spec, struct volume_holds *ret,
+			   struct err *err);
+void volume_holds_done(struct volume_holds holds);
+SCOPED_DEFINE(struct volume_holds, volume_holds_done);
+
+/* One instance may write, or many may read. `but` (NULL: none) does not count. */
+int instances_check_volumes_locked(struct instances *instances, const struct spec *spec,
+				   const struct instance *but, struct err *err);
+
 /* ---- instance_hold.c: what is taken of gpu-agent ---- */
 
 /* New requests for all that the spec asks for; the caller commits before it goes on. */

@@ -143,6 +143,8 @@ bool instances_exists(struct instances *instances, const struct id *id)
 int instances_measure_locked(struct instances *instances, const struct instance *but,
 			     struct resources *ret, struct err *err)
 {
+	struct image_usage images;
+
 	if (resources_read(instances->options.host->layout.state_dir, &instances->options.factors,
 			   ret, err) < 0)
 		return -1;
@@ -152,8 +154,11 @@ int instances_measure_locked(struct instances *instances, const struct instance 
 		if (instance == but)
 			continue;
 		resources_add(ret, instance->spec, state_holds_resources(instance->record.state));
-		resources_add_snapshot(ret, instance->record.snapshot_bytes);
+		resources_add_disk(ret, instance->record.snapshot_bytes);
 	}
+	image_store_usage(instances->options.images, &images);
+	resources_add_disk(ret, images.disks_bytes + images.oci_cache_bytes);
+	resources_add_disk(ret, volumes_promised(instances->options.volumes));
 	return 0;
 }
 
@@ -175,6 +180,7 @@ static uint64_t overlay_usage_locked(struct instances *instances)
 int instances_resources(struct instances *instances,
 			Hypeman__Instance__V1__GetResourcesResponse **ret, struct err *err)
 {
+	const uint64_t volumes_bytes = volumes_usage(instances->options.volumes);
 	SCOPED_INSTANCES_LOCK(instances);
 	Hypeman__Instance__V1__GetResourcesResponse *wire;
 	struct resources resources;
@@ -197,6 +203,7 @@ int instances_resources(struct instances *instances,
 	image_store_usage(instances->options.images, &usage);
 	wire->disk_breakdown->images_bytes = (int64_t)usage.disks_bytes;
 	wire->disk_breakdown->oci_cache_bytes = (int64_t)usage.oci_cache_bytes;
+	wire->disk_breakdown->volumes_bytes = (int64_t)volumes_bytes;
 	wire->disk_breakdown->overlays_bytes = (int64_t)overlay_usage_locked(instances);
 	*ret = wire;
 	return 0;

@@ -36,6 +36,16 @@ struct layout_path layout_kernels(const struct layout *layout)
 	return join(layout->state_dir, "kernels");
 }
 
+struct layout_path layout_volumes(const struct layout *layout)
+{
+	return join(layout->state_dir, "volumes");
+}
+
+struct layout_path layout_volume_disk(const struct layout *layout, const char *volume_id)
+{
+	return join(join(layout_volumes(layout).s, volume_id).s, LAYOUT_VOLUME_DISK);
+}
+
 struct layout_path layout_instance(const struct layout *layout, const struct id *id)
 {
 	return join(join(layout->state_dir, "instances").s, id->s);
@@ -89,6 +99,7 @@ int layout_open(struct layout *layout, const char *state_dir, const char *run_di
 	if (make_directory(state_dir, 0711, err) < 0 || make_directory(run_dir, 0700, err) < 0 ||
 	    make_directory(join(state_dir, "instances").s, 0700, err) < 0 ||
 	    make_directory(layout_images(layout).s, 0700, err) < 0 ||
+	    make_directory(layout_volumes(layout).s, 0700, err) < 0 ||
 	    make_directory(join(run_dir, "vm").s, 0700, err) < 0)
 		return -1;
 	layout->instances =

@@ -6,6 +6,7 @@
  *   STATE/images/                the image store
  *   STATE/kernels/               what guests boot (kernels.h)
  *   STATE/instances/ID/          overlay.img, config.img, lock, exit; memory.img in standby
+ *   STATE/volumes/ID/            disk.img, record
  *   STATE/instances/ID/logs/     app.log, vmm.log, hypeman.log
  *   RUN/vm/ID.sock               the supervisor's control socket
  *
@@ -20,6 +21,8 @@
 
 #include "common/err.h"
 #include "id.h"
+
+#define LAYOUT_VOLUME_DISK "disk.img"
 
 struct layout_path {
 	char s[PATH_MAX];
@@ -38,6 +41,8 @@ void layout_close(struct layout *layout);
 struct layout_path layout_records(const struct layout *layout);
 struct layout_path layout_images(const struct layout *layout);
 struct layout_path layout_kernels(const struct layout *layout);
+struct layout_path layout_volumes(const struct layout *layout);
+struct layout_path layout_volume_disk(const struct layout *layout, const char *volume_id);
 struct layout_path layout_instance(const struct layout *layout, const struct id *id);
 struct layout_path layout_control(const struct layout *layout, const struct id *id);
 struct layout_path layout_agent(const struct layout *layout, const struct id *id);

@@ -16,10 +16,12 @@
 #include "guests_stop.h"
 #include "host.h"
 #include "image.h"
+#include "image_events.h"
 #include "instances.h"
 #include "records.h"
 #include "service.h"
 #include "service_image.h"
+#include "service_volume.h"
 #include "settings.h"
 #include "vm.h"
 #include "vm_memory.h"
@@ -38,6 +40,7 @@ struct daemon {
 	char supervisor[PATH_MAX];
 	struct records *records;
 	struct image_store *images;
+	struct volumes *volumes;
 	struct gpu_client *gpu;
 	struct events *events;
 	struct guest_channels *guests;
@@ -158,7 +161,33 @@ static int open_stores(struct daemon *d, struct err *err)
 		options.auth_file = d->settings.auth_file;
 	options.concurrent_pulls = (unsigned)d->settings.image_pulls;
 	options.unpacked_max = d->settings.image_bytes_max;
-	return image_store_open(&options, &d->images, err);
+	if (image_store_open(&options, &d->images, err) < 0)
+		return -1;
+	return volumes_open(layout_volumes(&d->host.layout).s, &d->volumes, err);
+}
+
+/* Who uses images and volumes, and who hears of them. */
+static void connect_stores(struct daemon *d)
+{
+	image_store_set_users(d->images, &(struct image_users){ .uses = instances_use_image,
+								.user = d->instances });
+	image_store_set_observer(d->images, &(struct image_observer){ .tell = image_events_tell,
+								      .user = d->events });
+	image_store_collect(d->images);
+	volumes_set_users(d->volumes, &(struct volumes_users){ .admit = instances_admit_volume,
+							       .attached = instances_have_volume,
+							       .user = d->instances });
+}
+
+/* Before those go. */
+static void disconnect_stores(struct daemon *d)
+{
+	if (d->images) {
+		image_store_set_users(d->images, &(struct image_users){ 0 });
+		image_store_set_observer(d->images, &(struct image_observer){ 0 });
+	}
+	if (d->volumes)
+		volumes_set_users(d->volumes, &(struct volumes_users){ 0 });
 }
 
 static int connect_agent(void *host, const struct id *instance)
@@ -173,20 +202,21 @@ static int open_instances(struct daemon *d, struct err *err)
 		.records = d->records,
 		.gpu = d->gpu,
 		.images = d->images,
+		.volumes = d->volumes,
 		.events = d->events,
 		.guests = d->guests,
 		.factors = { .percent = {
 				     [RESOURCE_CPU] = (unsigned)d->settings.cpu_percent,
 				     [RESOURCE_MEMORY] = (unsigned)d->settings.memory_percent,
 				     [RESOURCE_DISK] = (unsigned)d->settings.disk_percent,
-			     } },
+				     [RESOURCE_NETWORK] = (unsigned)d->settings.network_percent,
+			     },
+			     .network_bps = d->settings.network_bps },
 	};
 
 	if (instances_open(&options, &d->instances, err) < 0)
 		return -1;
-	image_store_set_users(d->images, &(struct image_users){ .uses = instances_use_image,
-								.user = d->instances });
-	image_store_collect(d->images);
+	connect_stores(d);
 	return 0;
 }
 
@@ -199,6 +229,7 @@ static int serve(struct daemon *d, struct err *err)
 		return err_sys(err, ENOMEM, "cannot serve");
 	if (service_add(d->server, d->instances, d->events, err) < 0 ||
 	    service_image_add(d->server, d->images, err) < 0 ||
+	    service_volume_add(d->server, d->volumes, d->instances, err) < 0 ||
 	    rpc_server_add_standard_services(d->server, err) < 0)
 		return -1;
 	for (size_t i = 0; i < d->settings.peer_count; i++)
@@ -210,6 +241,7 @@ static int serve(struct daemon *d, struct err *err)
 	rpc_server_set_health(d->server, "", true);
 	rpc_server_set_health(d->server, SERVICE_NAME, true);
 	rpc_server_set_health(d->server, SERVICE_IMAGE_NAME, true);
+	rpc_server_set_health(d->server, SERVICE_VOLUME_NAME, true);
 	return 0;
 }
 
@@ -237,13 +269,13 @@ static void stop(struct daemon *d)
 	instances_interrupt(d->instances); /* requests that wait for a deletion come back */
 	if (d->server)
 		rpc_server_stop(d->server, STOP_GRACE_MS);
-	if (d->images)
-		image_store_set_users(d->images, &(struct image_users){ 0 });
+	disconnect_stores(d);
 	instances_close(d->instances);
 	rpc_server_free(d->server);
 	events_free(d->events);
 	guest_channels_free(d->guests);
 	gpu_client_free(d->gpu);
+	volumes_close(d->volumes);
 	image_store_close(d->images);
 	records_close(d->records);
 	layout_close(&d->host.layout);

@@ -97,7 +97,11 @@ int resources_read(const char *disk_path, const struct resource_factors *factors
 	if (read_memory(&resources.kind[RESOURCE_MEMORY], err) < 0 ||
 	    read_disk(disk_path, &resources.kind[RESOURCE_DISK], err) < 0)
 		return -1;
-	read_network(&resources.kind[RESOURCE_NETWORK]);
+	if (factors->network_bps > 0)
+		set(&resources.kind[RESOURCE_NETWORK], (int64_t)factors->network_bps,
+		    "network-capacity");
+	else
+		read_network(&resources.kind[RESOURCE_NETWORK]);
 	for (int i = 0; i < RESOURCE_COUNT; i++) {
 		struct resource *resource = &resources.kind[i];
 
@@ -110,6 +114,13 @@ int resources_read(const char *disk_path, const struct resource_factors *factors
 	return 0;
 }
 
+/* Both directions have the whole of a link each. */
+static int64_t network_of(const struct spec *spec)
+{
+	return (int64_t)(spec->download_bps > spec->upload_bps ? spec->download_bps
+							       : spec->upload_bps);
+}
+
 void resources_add(struct resources *resources, const struct spec *spec, bool runs)
 {
 	resources->kind[RESOURCE_DISK].allocated += (int64_t)spec->overlay_bytes;
@@ -117,9 +128,10 @@ void resources_add(struct resources *resources, const struct spec *spec, bool ru
 		return;
 	resources->kind[RESOURCE_CPU].allocated += spec->vcpus;
 	resources->kind[RESOURCE_MEMORY].allocated += (int64_t)spec->memory_bytes;
+	resources->kind[RESOURCE_NETWORK].allocated += network_of(spec);
 }
 
-void resources_add_snapshot(struct resources *resources, uint64_t bytes)
+void resources_add_disk(struct resources *resources, uint64_t bytes)
 {
 	resources->kind[RESOURCE_DISK].allocated += (int64_t)bytes;
 }
@@ -131,6 +143,8 @@ static struct size_text amount(enum resource_kind kind, int64_t value)
 
 	if (kind == RESOURCE_CPU)
 		snprintf(text.s, sizeof(text.s), "%" PRId64 " vCPUs", value);
+	else if (kind == RESOURCE_NETWORK)
+		snprintf(text.s, sizeof(text.s), "%.2f Mbps", (double)value / 1e6);
 	else
 		snprintf(text.s, sizeof(text.s), "%.2f GB", (double)value / (1 << 30));
 	return text;
@@ -159,10 +173,13 @@ int resources_admit(const struct resources *resources, const struct spec *spec, 
 	if (admit(RESOURCE_CPU, &kind[RESOURCE_CPU], spec->vcpus, err) < 0 ||
 	    admit(RESOURCE_MEMORY, &kind[RESOURCE_MEMORY], (int64_t)spec->memory_bytes, err) < 0)
 		return -1;
+	if (kind[RESOURCE_NETWORK].capacity > 0 &&
+	    admit(RESOURCE_NETWORK, &kind[RESOURCE_NETWORK], network_of(spec), err) < 0)
+		return -1;
 	return admit(RESOURCE_DISK, &kind[RESOURCE_DISK], (int64_t)spec->overlay_bytes, err);
 }
 
-int resources_admit_snapshot(const struct resources *resources, uint64_t bytes, struct err *err)
+int resources_admit_disk(const struct resources *resources, uint64_t bytes, struct err *err)
 {
 	return admit(RESOURCE_DISK, &resources->kind[RESOURCE_DISK], (int64_t)bytes, err);
 }

@@ -17,7 +17,7 @@ enum resource_kind {
 	RESOURCE_CPU,	  /* vCPUs */
 	RESOURCE_MEMORY,  /* bytes */
 	RESOURCE_DISK,	  /* bytes */
-	RESOURCE_NETWORK, /* bits per second; not promised to anybody: allocated is 0 */
+	RESOURCE_NETWORK, /* bits per second, of the greater direction; capacity 0: not known */
 	RESOURCE_COUNT,
 };
 
@@ -36,6 +36,7 @@ struct resources {
 /* Percent, by kind; 0 counts as 100. */
 struct resource_factors {
 	unsigned percent[RESOURCE_COUNT];
+	uint64_t network_bps; /* what the host has; 0: as its interface says */
 };
 
 /* "cpu", "memory", "disk", "network" */
@@ -48,10 +49,10 @@ int resources_read(const char *disk_path, const struct resource_factors *factors
 /* Adds what an instance holds: the disk always, the rest while it runs. */
 void resources_add(struct resources *resources, const struct spec *spec, bool runs);
 
-/* The memory of an instance in standby, which is on the disk. */
-void resources_add_snapshot(struct resources *resources, uint64_t bytes);
+/* What else is on the disk: memory in standby, volumes, images. */
+void resources_add_disk(struct resources *resources, uint64_t bytes);
 
-int resources_admit_snapshot(const struct resources *resources, uint64_t bytes, struct err *err);
+int resources_admit_disk(const struct resources *resources, uint64_t bytes, struct err *err);
 
 /* ERR_INSUFFICIENT_CAPACITY with the numbers when a new one does not fit. */
 int resources_admit(const struct resources *resources, const struct spec *spec, struct err *err);

@@ -7,6 +7,7 @@
 #include "instance_proto_descriptor_set.h"
 #include "service_exec.h"
 #include "service_internal.h"
+#include "service_volume.h"
 
 #define MARGIN_MS 1000 /* the answer must be sent before the caller's deadline */
 
@@ -60,6 +61,8 @@ static const struct rpc_method methods[] = {
 	{ "RestoreInstance", ROLE_OPERATOR, service_restore_instance, RPC_LONG },
 	{ "WaitInstance", ROLE_READER | ROLE_OPERATOR, service_wait_instance, RPC_LONG },
 	{ "GetInstanceStats", ROLE_READER | ROLE_OPERATOR, service_get_instance_stats, RPC_LONG },
+	{ "AttachVolume", ROLE_OPERATOR, service_attach_volume, 0 },
+	{ "DetachVolume", ROLE_OPERATOR, service_detach_volume, 0 },
 	{ "WatchEvents", ROLE_READER | ROLE_OPERATOR, service_watch_events, RPC_LONG },
 	{ "Exec", ROLE_OPERATOR, service_exec, RPC_LONG },
 	{ "StatPath", ROLE_OPERATOR, service_stat_path, RPC_LONG },

@@ -5,10 +5,11 @@
 
 #include "common/rpc/peer_text.h"
 #include "common/user_id.h"
+#include "rate.h"
 #include "service.h"
 #include "size.h"
 
-#define SETTING_COUNT  20
+#define SETTING_COUNT  22
 #define IMAGE_SIZE_MIN (1 << 20)
 
 static const struct peer_role roles[] = {
@@ -61,6 +62,13 @@ static int check(struct settings *settings, struct err *err)
 			"image-size-max is '%.64s': must be a size of at least %s, such as "
 			"\"64GB\"",
 			settings->image_size_text, SIZE_STR(IMAGE_SIZE_MIN));
+	settings->network_bps = 0;
+	if (*settings->network_text &&
+	    rate_parse(settings->network_text, &settings->network_bps) < 0)
+		return err_field(err, "network-capacity",
+				 "network-capacity is '%.64s': must be bits per second, such as "
+				 "\"10Gbps\"",
+				 settings->network_text);
 	settings->gpu_agent_uid = (uid_t)-1;
 	if (*settings->gpu_agent_user && user_id_parse("gpu-agent-user", settings->gpu_agent_user,
 						       &settings->gpu_agent_uid, err) < 0)
@@ -110,6 +118,10 @@ int settings_parse(struct settings *s, int argc, char **argv, struct err *err)
 		  "percent of the disk that may be promised" },
 		{ "stop-guests", CONFIG_BOOL, &s->stop_guests, NULL, 0, 0,
 		  "do not serve: ask every guest to stop since the host shuts down, and wait" },
+		{ "network-oversubscription", CONFIG_UINT, &s->network_percent, "200", 1, 100000,
+		  "percent of the network's rate that may be promised" },
+		{ "network-capacity", CONFIG_TEXT, &s->network_text, "", 0, 0,
+		  "rate of the uplink, such as 10Gbps; empty: as its interface says" },
 		{ "accel", CONFIG_TEXT, &s->accel_text, "auto", 0, 0,
 		  "auto (KVM where it works), kvm or tcg" },
 	};

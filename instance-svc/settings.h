@@ -35,8 +35,9 @@ struct settings {
 	const char *vm_uids, *vm_gids;
 	uint64_t image_pulls;
 	uint64_t image_bytes_max;
-	uint64_t cpu_percent, memory_percent, disk_percent;
 	bool stop_guests; /* in place of serving */
+	uint64_t cpu_percent, memory_percent, disk_percent, network_percent;
+	uint64_t network_bps; /* 0: as the interface says */
 	enum accel accel;
 	uid_t gpu_agent_uid; /* (uid_t)-1: anybody */
 	struct rpc_peer peers[SETTINGS_PEERS_MAX];
@@ -45,6 +46,7 @@ struct settings {
 	/* As given. */
 	const char *accel_text;
 	const char *image_size_text;
+	const char *network_text;
 	const char *gpu_agent_user;
 	struct config_list peer_texts;
 };

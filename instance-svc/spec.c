@@ -268,7 +268,9 @@ int spec_from_wire(const wire_spec *wire, struct spec **ret, struct err *err)
 				 "\"docker.io/library/busybox:latest\"");
 	if (image_reference_normalize(wire->image, "instance.image", &spec->image, err) < 0 ||
 	    read_sizes(wire, spec, err) < 0 || read_command(wire, spec, err) < 0 ||
-	    read_gpu(wire, spec, err) < 0 || read_devices(wire, spec, err) < 0)
+	    read_gpu(wire, spec, err) < 0 || read_devices(wire, spec, err) < 0 ||
+	    spec_read_volumes(wire, spec, err) < 0 ||
+	    (wire->network && spec_read_rates(wire->network, spec, err) < 0))
 		return -1;
 	if (*wire->hypervisor && strcmp(wire->hypervisor, "qemu") != 0)
 		return err_field(err, "instance.hypervisor",

@@ -27,6 +27,16 @@
 #define SPEC_DEVICES_MAX    16
 #define SPEC_DEVICE_MAX	    63
 #define SPEC_DISK_IO_MAX    (UINT64_C(1) << 40)
+#define SPEC_VOLUMES_MAX    16 /* as many as the guest takes */
+#define SPEC_PATH_MAX	    255
+#define SPEC_RATE_MIN	    UINT64_C(64000) /* bits per second: less is no network */
+#define SPEC_RATE_MAX	    UINT64_C(1000000000000)
+
+struct spec_volume {
+	char id[64]; /* or its name, until it is looked up */
+	char path[SPEC_PATH_MAX + 1];
+	bool read_only;
+};
 
 struct spec {
 	char *name;
@@ -38,11 +48,14 @@ struct spec {
 	char **entrypoint; /* empty: the image's */
 	char **cmd;	   /* empty: the image's */
 	bool network;
-	char *gpu_profile;	/* NULL: no GPU */
-	char **devices;		/* whole devices, as they were named; NULL-terminated */
-	uint64_t hotplug_bytes; /* room for memory to grow into */
-	uint64_t disk_io_bps;	/* bytes per second of all writable disks; 0: no limit */
+	uint64_t download_bps, upload_bps; /* bits per second; 0: no limit */
+	char *gpu_profile;		   /* NULL: no GPU */
+	char **devices;			   /* whole devices, as they were named; NULL-terminated */
+	uint64_t hotplug_bytes;		   /* room for memory to grow into */
+	uint64_t disk_io_bps;		   /* bytes per second of all writable disks; 0: no limit */
 	bool autostart;
+	struct spec_volume volumes[SPEC_VOLUMES_MAX];
+	size_t volume_count;
 };
 
 void spec_free(struct spec *spec);
@@ -55,9 +68,28 @@ int spec_from_wire(const Hypeman__Instance__V1__InstanceSpec *wire, struct spec 
 /* What it takes of gpu-agent: a vGPU counts as one, each device as one. */
 uint32_t spec_hold_count(const struct spec *spec);
 
+int spec_copy(const struct spec *spec, struct spec **ret, struct err *err);
+
 /* A copy of the spec with the options of a start in it. */
 int spec_with_options(const struct spec *spec, const Hypeman__Instance__V1__StartOptions *options,
 		      struct spec **ret, struct err *err);
+
+/* Whether the guest can mount something there; *err is about `field`. */
+int spec_check_path(const char *path, const char *field, struct err *err);
+
+/* ---- spec_parts.c: what spec_from_wire() and spec_save() leave to it ---- */
+
+int spec_read_volumes(const Hypeman__Instance__V1__InstanceSpec *wire, struct spec *spec,
+		      struct err *err);
+int spec_read_rates(const Hypeman__Instance__V1__NetworkSpec *wire, struct spec *spec,
+		    struct err *err);
+
+/* The volumes as messages that borrow from the spec. */
+struct spec_volume_messages {
+	Hypeman__Instance__V1__VolumeMount list[SPEC_VOLUMES_MAX];
+	Hypeman__Instance__V1__VolumeMount *pointers[SPEC_VOLUMES_MAX];
+};
+void spec_volumes_to_wire(const struct spec *spec, struct spec_volume_messages *ret);
 
 /*
  * The spec as bytes for the records: a packed InstanceSpec. *ret is freed by the caller;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rate.h"
 #include "size.h"
 #include "spec.h"
 #include "strv.h"
@@ -45,6 +46,9 @@ void *spec_save(const struct spec *spec, size_t *ret_size)
 	struct size_text overlay = size_text(spec->overlay_bytes);
 	struct size_text hotplug = size_text(spec->hotplug_bytes);
 	struct size_text disk_io = size_text(spec->disk_io_bps);
+	struct rate_text download = rate_text(spec->download_bps);
+	struct rate_text upload = rate_text(spec->upload_bps);
+	struct spec_volume_messages volumes;
 	size_t env_count = strv_length(spec->env);
 	scoped(strv_free) char **env = NULL;
 	scoped_free wire_env *entries = calloc(env_count + 1, sizeof(*entries));
@@ -71,6 +75,10 @@ void *spec_save(const struct spec *spec, size_t *ret_size)
 	wire.cmd = spec->cmd;
 	network.enabled_opt_case = HYPEMAN__INSTANCE__V1__NETWORK_SPEC__ENABLED_OPT_ENABLED;
 	network.enabled = spec->network;
+	if (spec->download_bps > 0)
+		network.bandwidth_download = download.s;
+	if (spec->upload_bps > 0)
+		network.bandwidth_upload = upload.s;
 	wire.network = &network;
 	gpu.profile = spec->gpu_profile;
 	wire.gpu = spec->gpu_profile ? &gpu : NULL;
@@ -78,6 +86,9 @@ void *spec_save(const struct spec *spec, size_t *ret_size)
 	wire.devices = spec->devices;
 	wire.autostart_opt_case = HYPEMAN__INSTANCE__V1__INSTANCE_SPEC__AUTOSTART_OPT_AUTOSTART;
 	wire.autostart = spec->autostart;
+	spec_volumes_to_wire(spec, &volumes);
+	wire.n_volumes = spec->volume_count;
+	wire.volumes = volumes.pointers;
 	return pack(&wire, ret_size);
 }
 
@@ -88,6 +99,26 @@ int spec_load(const void *bytes, size_t size, struct spec **ret, struct err *err
 
 	if (!wire)
 		return err_set(err, ERR_INTERNAL, "a stored instance is damaged");
+	r = spec_from_wire(wire, ret, err);
+	hypeman__instance__v1__instance_spec__free_unpacked(wire, NULL);
+	return r;
+}
+
+static wire_spec *to_wire(const struct spec *spec)
+{
+	size_t size = 0;
+	scoped_free void *bytes = spec_save(spec, &size);
+
+	return bytes ? hypeman__instance__v1__instance_spec__unpack(NULL, size, bytes) : NULL;
+}
+
+int spec_copy(const struct spec *spec, struct spec **ret, struct err *err)
+{
+	wire_spec *wire = to_wire(spec);
+	int r;
+
+	if (!wire)
+		return err_sys(err, ENOMEM, "cannot copy the instance");
 	r = spec_from_wire(wire, ret, err);
 	hypeman__instance__v1__instance_spec__free_unpacked(wire, NULL);
 	return r;
@@ -121,13 +152,9 @@ static int read_with_options(wire_spec *wire, const Hypeman__Instance__V1__Start
 int spec_with_options(const struct spec *spec, const Hypeman__Instance__V1__StartOptions *options,
 		      struct spec **ret, struct err *err)
 {
-	scoped_free void *bytes = NULL;
-	size_t size = 0;
-	wire_spec *wire;
+	wire_spec *wire = to_wire(spec);
 	int r;
 
-	bytes = spec_save(spec, &size);
-	wire = bytes ? hypeman__instance__v1__instance_spec__unpack(NULL, size, bytes) : NULL;
 	if (!wire)
 		return err_sys(err, ENOMEM, "cannot keep the options");
 	r = read_with_options(wire, options, ret, err);

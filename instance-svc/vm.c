@@ -133,6 +133,10 @@ static int build_plan(const struct host *host, const struct record *record, cons
 		.hotplug_bytes = spec->hotplug_bytes,
 		.memory = vm_memory_choose("/sys", spec->memory_bytes, node),
 		.disk_io_bps = spec->disk_io_bps,
+		.volumes = spec->volumes,
+		.volume_count = spec->volume_count,
+		.download_bps = spec->download_bps,
+		.upload_bps = spec->upload_bps,
 		.machine = record->machine,
 		.restore = record->snapshot_bytes > 0,
 		.kvm = host->kvm,
@@ -159,7 +163,20 @@ static const char *flags(const struct vm_plan *plan, const struct plan_parts *pa
 	return parts->real_leases > 0 ? SUPERVISOR_FLAG_GPU : "-";
 }
 
-/* "network N ARG... jail N ARG..." behind the fixed arguments. */
+/* "volumes N DISK..." */
+static int append_volumes(const struct host *host, const struct vm_plan *plan, char ***argv)
+{
+	int r = strv_append(argv, "volumes");
+
+	if (r == 0)
+		r = strv_appendf(argv, "%zu", plan->volume_count);
+	for (size_t i = 0; r == 0 && i < plan->volume_count; i++)
+		r = strv_appendf(argv, "%s:%s", plan->volumes[i].read_only ? "ro" : "rw",
+				 layout_volume_disk(&host->layout, plan->volumes[i].id).s);
+	return r;
+}
+
+/* The lists of volumes, of the network's and of the jail's arguments, behind what is fixed. */
 static int build_command(const struct host *host, const struct record *record,
 			 const struct vm_plan *plan, const char *words, const char *image_disk,
 			 char ***ret, struct err *err)
@@ -175,7 +192,8 @@ static int build_command(const struct host *host, const struct record *record,
 	    strv_append(&argv, image_disk) < 0 ||
 	    strv_appendf(&argv, "%u", host_uid(host, record->slot)) < 0 ||
 	    strv_appendf(&argv, "%u", host_gid(host, record->slot)) < 0 ||
-	    strv_append(&argv, words) < 0 || strv_append(&argv, "network") < 0 ||
+	    strv_append(&argv, words) < 0 || append_volumes(host, plan, &argv) < 0 ||
+	    strv_append(&argv, "network") < 0 ||
 	    strv_appendf(&argv, "%zu", strv_length(network)) < 0 ||
 	    strv_extend(&argv, network) < 0 || strv_append(&argv, "jail") < 0 ||
 	    strv_appendf(&argv, "%zu", strv_length(jail)) < 0 || strv_extend(&argv, jail) < 0)

@@ -118,8 +118,7 @@ static void add_jail(struct command *c, const struct vm_plan *plan)
 }
 
 /* Descriptors, not paths: QEMU needs no permission on our files, nor to see them. */
-static void add_disk(struct command *c, const char *serial, enum vm_fd fd, bool read_only,
-		     bool limited)
+static void add_disk(struct command *c, const char *serial, int fd, bool read_only, bool limited)
 {
 	ADDF(c, "-add-fd", "fd=%d,set=%d", fd, fd);
 	ADDF(c, "-blockdev",
@@ -139,6 +138,13 @@ static void add_disks(struct command *c, const struct vm_plan *plan)
 	add_disk(c, GUEST_DISK_IMAGE, VM_FD_IMAGE, true, false);
 	add_disk(c, GUEST_DISK_OVERLAY, VM_FD_OVERLAY, false, plan->disk_io_bps > 0);
 	add_disk(c, GUEST_DISK_CONFIG, VM_FD_CONFIG, true, false);
+	for (size_t i = 0; i < plan->volume_count; i++) {
+		char serial[sizeof(GUEST_DISK_VOLUME) + 8];
+
+		snprintf(serial, sizeof(serial), GUEST_DISK_VOLUME, i);
+		add_disk(c, serial, VM_FD_VOLUME + (int)i, plan->volumes[i].read_only,
+			 plan->disk_io_bps > 0);
+	}
 }
 
 /*
@@ -308,6 +314,14 @@ int vm_command_network(const struct vm_plan *plan, char ***ret, struct err *err)
 	add_pasta(c);
 	add2(c, plan->supervisor, "guard-network");
 	add(c, plan->host_addresses);
+	if (plan->download_bps > 0 || plan->upload_bps > 0) {
+		char upload[24];
+
+		snprintf(upload, sizeof(upload), "%" PRIu64, plan->upload_bps);
+		add(c, plan->supervisor);
+		ADDF(c, "shape-network", "%" PRIu64, plan->download_bps);
+		add(c, upload);
+	}
 	add(c, "passt");
 	add(c, "--foreground");
 	add(c, "--quiet");

@@ -22,6 +22,7 @@
 #include "common/err.h"
 #include "gpu_lease.h"
 #include "id.h"
+#include "spec.h"
 #include "vm_memory.h"
 
 /* What the guest is given; the addresses of every VM are the same, on a link of its own. */
@@ -40,8 +41,11 @@ struct vm_plan {
 	uint64_t hotplug_bytes; /* more that it may grow by */
 	struct vm_memory memory;
 	uint64_t disk_io_bps; /* 0: no limit */
-	const char *machine;  /* "pc-q35-7.2": not the alias, which changes with QEMU */
-	bool restore;	      /* its memory comes from a file, which the supervisor has */
+	const struct spec_volume *volumes;
+	size_t volume_count;
+	uint64_t download_bps, upload_bps; /* bits per second; 0: no limit */
+	const char *machine; /* "pc-q35-7.2": not the alias, which changes with QEMU */
+	bool restore;	     /* its memory comes from a file, which the supervisor has */
 	bool kvm;
 	const char *kernel;    /* absolute, may be read by everyone */
 	const char *initramfs; /* the same */

@@ -30,7 +30,7 @@ struct jail_spec {
 	size_t fd_count; /* at most JAIL_FDS_MAX */
 };
 
-#define JAIL_FDS_MAX 16
+#define JAIL_FDS_MAX 32
 
 /* The caller waits for *ret. Only in a program without threads: code runs after fork. */
 int jail_start(const struct jail_spec *spec, pid_t *ret, struct err *err);

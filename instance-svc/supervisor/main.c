@@ -10,11 +10,12 @@
 
 #include "common/log.h"
 #include "guard.h"
+#include "shape.h"
 #include "supervisor.h"
 
 /*
- * instance-supervisor DIRECTORY IMAGE UID GID FLAGS network N ARG... jail N ARG...
- * instance-supervisor guard-network "ADDRESS..." PROGRAM ARG...
+ * instance-supervisor DIRECTORY IMAGE UID GID FLAGS volumes N DISK... network N ARG... jail N
+ * ARG... instance-supervisor guard-network "ADDRESS..." PROGRAM ARG...
  *
  * Started by instance-svc only. The two command lines are counted, and the first is empty
  * without a network. Texts of options point into argv, which is cut up.
@@ -70,6 +71,10 @@ static int parse_options(int argc, char **argv, struct supervisor_options *optio
 	options->gid = (gid_t)strtoul(argv[4], NULL, 10);
 	if (options->uid == 0 || options->gid == 0 || parse_flags(argv[5], options) < 0)
 		return -EINVAL;
+	used = take_list(left, &at, "volumes", &options->volumes);
+	if (used < 0 || used - 2 > SUPERVISOR_VOLUMES_MAX)
+		return -EINVAL;
+	left -= used;
 	used = take_list(left, &at, "network", &options->network);
 	if (used < 0)
 		return used;
@@ -119,6 +124,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "guard-network") == 0)
 		return guard_main(argc, argv);
+	if (argc > 1 && strcmp(argv[1], "shape-network") == 0)
+		return shape_main(argc, argv);
 	if (parse_options(argc, argv, &options) < 0) {
 		log_error("instance-supervisor is started by instance-svc only");
 		return 2;

@@ -42,6 +42,7 @@ enum vm_fd {
 	VM_FD_NETWORK = 16,
 	VM_FD_INFO = 17, /* bubblewrap tells the VM's pid here */
 	VM_FD_AGENT = 18,
+	VM_FD_VOLUME = 32, /* the first; the next have the next numbers */
 };
 
 /* In the instance's directory. */

@@ -79,6 +79,8 @@ struct ends {
 	int image, overlay, config;
 	int console, report, qmp, info, output;
 	int network_vm, network_helper;
+	int volumes[SUPERVISOR_VOLUMES_MAX]; /* the first `volume_count` */
+	size_t volume_count;
 };
 
 static void ends_close(struct ends ends)
@@ -90,8 +92,24 @@ static void ends_close(struct ends ends)
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
+	for (size_t i = 0; i < ends.volume_count; i++)
+		close(ends.volumes[i]);
 }
 SCOPED_DEFINE(struct ends, ends_close);
+
+static int open_volumes(struct supervisor *sv, struct ends *ends, struct err *err)
+{
+	for (char **volume = sv->options->volumes; volume && *volume; volume++) {
+		bool read_only = strncmp(*volume, "ro:", 3) == 0;
+		int fd =
+			open(*volume + 3, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW);
+
+		if (fd < 0)
+			return err_sys(err, errno, "cannot open the volume %s", *volume + 3);
+		ends->volumes[ends->volume_count++] = fd;
+	}
+	return 0;
+}
 
 static int open_disks(struct supervisor *sv, struct ends *ends, struct err *err)
 {
@@ -104,7 +122,7 @@ static int open_disks(struct supervisor *sv, struct ends *ends, struct err *err)
 	ends->config = openat(sv->directory, VM_CONFIG_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (ends->config < 0)
 		return err_sys(err, errno, "cannot open the config disk");
-	return 0;
+	return open_volumes(sv, ends, err);
 }
 
 /* Our end does not block; theirs does. */
@@ -165,28 +183,31 @@ static int start_network(struct supervisor *sv, const struct ends *ends, struct 
 
 static int start_jail(struct supervisor *sv, const struct ends *ends, struct err *err)
 {
-	const struct jail_fd fds[] = {
+	struct jail_fd fds[JAIL_FDS_MAX] = {
 		{ ends->image, VM_FD_IMAGE },	      { ends->overlay, VM_FD_OVERLAY },
 		{ ends->config, VM_FD_CONFIG },	      { ends->qmp, VM_FD_QMP },
 		{ ends->report, VM_FD_REPORT },	      { ends->console, VM_FD_CONSOLE },
 		{ ends->network_vm, VM_FD_NETWORK },  { ends->info, VM_FD_INFO },
 		{ SUPERVISOR_AGENT_FD, VM_FD_AGENT },
 	};
+	const size_t fixed = 9;
 	const struct jail_spec spec = {
 		.argv = sv->options->jail,
 		.uid = sv->options->uid,
 		.gid = sv->options->gid,
 		.output = ends->output,
 		.fds = fds,
-		.fd_count = sizeof(fds) / sizeof(fds[0]),
+		.fd_count = fixed + ends->volume_count,
 	};
 
+	for (size_t i = 0; i < ends->volume_count; i++)
+		fds[fixed + i] = (struct jail_fd){ ends->volumes[i], VM_FD_VOLUME + (int)i };
 	return jail_start(&spec, &sv->jail, err);
 }
 
 int supervisor_start_vm(struct supervisor *sv, struct err *err)
 {
-	scoped(ends_close) struct ends ends = { -1, -1, -1, -1, -1, -1, -1, -1, -1, -1 };
+	scoped(ends_close) struct ends ends = { -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, { 0 }, 0 };
 
 	if (open_disks(sv, &ends, err) < 0 || make_channels(sv, &ends, err) < 0)
 		return -1;

@@ -21,6 +21,7 @@
 #include "report.h"
 
 #define SUPERVISOR_CLIENTS_MAX 8
+#define SUPERVISOR_VOLUMES_MAX 16
 
 /* From the command line; borrowed from argv. */
 struct supervisor_options {
@@ -29,6 +30,7 @@ struct supervisor_options {
 	uid_t uid;
 	gid_t gid;
 	char **jail;	/* bubblewrap and QEMU; ends with NULL */
+	char **volumes; /* "ro:PATH" or "rw:PATH" of each; NULL: none */
 	char **network; /* pasta and what follows; NULL: no network */
 	bool gpu;	/* a real one: QEMU is not killed while the driver may be starting it */
 	bool restore;	/* QEMU waits for the memory that was saved */

@@ -2,7 +2,9 @@
 """An image store to pull into, as an ordinary user with subordinate ids, and a registry to
 pull from. The test's first argument is the build folder."""
 
+import crypt
 import grp
+import json
 import os
 import pwd
 import shutil
@@ -52,10 +54,28 @@ def wait_for(condition, seconds=20):
     return False
 
 
-class Registry:
-    """docker-registry on a free loopback port, without TLS."""
+def make_certificate(work, host):
+    """A CA of this test's own, and what the registry shows. Returns the CA's file."""
+    def path(name):
+        return os.path.join(work, name)
+    run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+        "/CN=hypeman test CA", "-keyout", path("ca.key"), "-out", path("ca.crt"),
+        stderr=subprocess.DEVNULL)
+    run("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=registry", "-keyout",
+        path("registry.key"), "-out", path("registry.csr"), stderr=subprocess.DEVNULL)
+    with open(path("names"), "w") as file:
+        file.write("subjectAltName=IP:" + host.split(":")[0])
+    run("openssl", "x509", "-req", "-in", path("registry.csr"), "-CA", path("ca.crt"), "-CAkey",
+        path("ca.key"), "-CAcreateserial", "-days", "2", "-extfile", path("names"), "-out",
+        path("registry.crt"), stderr=subprocess.DEVNULL)
+    return path("ca.crt")
 
-    def __init__(self, work):
+
+class Registry:
+    """docker-registry on a free loopback port. With a password it speaks TLS, under a CA that
+    is in self.ca, and wants that password of "user"."""
+
+    def __init__(self, work, password=None):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.host = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -65,13 +85,25 @@ class Registry:
         with open(self.config, "w") as file:
             file.write("version: 0.1\nlog: {level: error}\n"
                        f"storage: {{filesystem: {{rootdirectory: {self.storage}}}, "
-                       "cache: {}}\n"
-                       f"http: {{addr: '{self.host}'}}\n")
+                       "cache: {}}\n" + self.http(work, password))
         self.conf = os.path.join(work, "registries.conf")
         with open(self.conf, "w") as file:
-            file.write(f'[[registry]]\nlocation = "{self.host}"\ninsecure = true\n')
+            if not password:
+                file.write(f'[[registry]]\nlocation = "{self.host}"\ninsecure = true\n')
         self.log = os.path.join(work, "registry.log")
         self.start()
+
+    def http(self, work, password):
+        if not password:
+            return f"http: {{addr: '{self.host}'}}\n"
+        self.ca = make_certificate(work, self.host)
+        users = os.path.join(work, "htpasswd")
+        with open(users, "w") as file:
+            salt = crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16)  # few: it costs at each request
+            file.write("user:" + crypt.crypt(password, salt))
+        return (f"http: {{addr: '{self.host}', tls: {{certificate: {work}/registry.crt, "
+                f"key: {work}/registry.key}}}}\n"
+                f"auth: {{htpasswd: {{realm: test, path: {users}}}}}\n")
 
     def start(self):
         with open(self.log, "a") as log:
@@ -103,9 +135,10 @@ class Registry:
 class Images:
     """Makes images in a layout with umoci and pushes them."""
 
-    def __init__(self, work, registry):
+    def __init__(self, work, registry, *flags):
         self.work = work
         self.registry = registry
+        self.flags = flags or ("--dest-tls-verify=false",)
         self.layout = os.path.join(work, "layout")
         run("umoci", "init", "--layout", self.layout)
 
@@ -118,8 +151,8 @@ class Images:
         run("umoci", "repack", "--image", image, bundle + "/b", stderr=subprocess.DEVNULL)
         if config:
             run("umoci", "config", "--image", image, *config)
-        run("skopeo", "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false",
-            "oci:" + image, f"docker://{self.registry.host}/{name}")
+        run("skopeo", "--insecure-policy", "copy", "--quiet", *self.flags, "oci:" + image,
+            f"docker://{self.registry.host}/{name}")
         shutil.rmtree(bundle)
         return f"{self.registry.host}/{name}"
 
@@ -197,11 +230,15 @@ def write(path, data=b"", mode=0o644):
 
 def layer_of(images, name):
     """The digest of an image's only layer."""
-    shown = subprocess.run(
-        ["skopeo", "inspect", "--tls-verify=false", "--raw",
-         f"docker://{images.registry.host}/{name}"], stdout=subprocess.PIPE, text=True,
-        check=True).stdout
-    return shown.split('"layers"')[1].split('"digest":"')[1].split('"')[0]
+    with open(images.registry.storage + "/docker/registry/v2/repositories/"
+              + name.replace(":", "/_manifests/tags/") + "/current/link") as file:
+        manifest = images.registry.blob(file.read())
+    with open(manifest) as file:
+        return json.load(file)["layers"][0]["digest"]
+
+
+def layer_path(images, name):
+    return images.registry.blob(layer_of(images, name))
 
 
 def main(test):
