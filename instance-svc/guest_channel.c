@@ -130,8 +130,10 @@ static int send_out(struct guest_channel *channel)
 		ssize_t n = send(channel->fd, channel->out + channel->out_start,
 				 channel->out_end - channel->out_start, MSG_NOSIGNAL);
 
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return 0;
 		if (n < 0)
-			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+			return errno == EPIPE ? -ECONNRESET : -errno; /* as reading would say */
 		channel->out_start += (size_t)n;
 	}
 	channel->out_start = channel->out_end = 0;

@@ -14,6 +14,7 @@
 
 #include "common/scoped.h"
 #include "config.h"
+#include "driver.h"
 #include "folder.h"
 #include "root.h"
 #include "user.h"
@@ -162,6 +163,8 @@ static int child_prepare(const struct command_spec *spec, struct err *err)
 	setsid();
 	if (spec->makes_root && root_enter(spec->config, err) < 0)
 		return -1;
+	if (spec->makes_root)
+		driver_load_all(spec->stdio[STDERR_FILENO]);
 	if (user_find(spec->config->user, &user, err) < 0 || workdir_take(spec, err) < 0 ||
 	    env_apply(spec, &user, err) < 0 || stdio_take(spec, &user, err) < 0)
 		return -1;

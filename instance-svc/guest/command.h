@@ -18,7 +18,7 @@ struct command_spec {
 	const char *cwd;		   /* "": the config's workdir, which is made */
 	int stdio[3];	   /* become 0, 1 and 2; -1: /dev/null, for the first only */
 	bool has_terminal; /* stdio is one: it becomes the controlling terminal */
-	bool makes_root;   /* moves into a root of its own (root.h); else we are in it */
+	bool makes_root;   /* moves into a root of its own (root.h, driver.h); else we are in it */
 };
 
 struct command {
