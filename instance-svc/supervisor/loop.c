@@ -14,6 +14,9 @@
 
 #define DEFAULT_GRACE_MS 10000 /* for a stop by signal: the host goes down */
 
+#define LOG_READ_BYTES (16 * 1024)
+#define DRAIN_READS    64 /* of at least a pipe's buffer in all */
+
 /* The sources of the loop, in the order of the pollfd array; clients come after them. */
 enum source {
 	FROM_SIGNALS,
@@ -40,11 +43,13 @@ static ssize_t read_some(int *fd, char *bytes, size_t size)
 
 static bool copy_console(struct supervisor *sv)
 {
-	char bytes[16 * 1024];
+	char bytes[LOG_READ_BYTES];
 	ssize_t n = read_some(&sv->console, bytes, sizeof(bytes));
 
-	if (n > 0)
+	if (n > 0) {
 		log_writer_write(&sv->app_log, bytes, (size_t)n);
+		shape_bucket_take(&sv->console_rate, (size_t)n);
+	}
 	return n > 0;
 }
 
@@ -64,11 +69,12 @@ static void remember_output(struct supervisor *sv, const char *bytes, size_t siz
 
 static bool copy_output(struct supervisor *sv)
 {
-	char bytes[4 * 1024];
+	char bytes[LOG_READ_BYTES];
 	ssize_t n = read_some(&sv->output, bytes, sizeof(bytes));
 
 	if (n > 0) {
 		log_writer_write(&sv->vmm_log, bytes, (size_t)n);
+		shape_bucket_take(&sv->output_rate, (size_t)n);
 		remember_output(sv, bytes, (size_t)n);
 	}
 	return n > 0;
@@ -242,15 +248,34 @@ static void dispatch(struct supervisor *sv, const struct pollfd *fds)
 		supervisor_accept(sv);
 }
 
-/* What the guest said last is still in the sockets when QEMU is gone. */
+/*
+ * What the guest said last is still in the sockets when QEMU is gone: no more than they hold,
+ * since the network's helpers may still be writing.
+ */
 static void drain(struct supervisor *sv)
 {
-	while (sv->console >= 0 && copy_console(sv))
+	for (int i = 0; i < DRAIN_READS && sv->console >= 0 && copy_console(sv); i++)
 		;
-	while (sv->output >= 0 && copy_output(sv))
+	for (int i = 0; i < DRAIN_READS && sv->output >= 0 && copy_output(sv); i++)
 		;
-	while (sv->report_fd >= 0 && read_report(sv))
+	for (int i = 0; i < DRAIN_READS && sv->report_fd >= 0 && read_report(sv); i++)
 		;
+}
+
+/*
+ * One that writes without end waits, so that it costs neither processor nor disk that others
+ * need. Its descriptor, or -1 for now, and the time until it is looked at again.
+ */
+static int readable_at_rate(int fd, struct shape_bucket *rate, int *timeout_ms)
+{
+	int wait;
+
+	if (fd < 0 || shape_bucket_look(rate, shape_now_ns()) >= LOG_READ_BYTES)
+		return fd;
+	wait = shape_bucket_wait_ms(rate);
+	if (*timeout_ms < 0 || wait < *timeout_ms)
+		*timeout_ms = wait;
+	return -1;
 }
 
 int supervisor_run(struct supervisor *sv)
@@ -258,11 +283,14 @@ int supervisor_run(struct supervisor *sv)
 	int status = 0;
 
 	while (!reap(sv, &status)) {
+		int timeout_ms = supervisor_stop_timeout(sv);
 		struct pollfd fds[SOURCE_COUNT + SUPERVISOR_CLIENTS_MAX] = {
 			[FROM_SIGNALS] = { .fd = sv->signals },
 			[FROM_LISTENER] = { .fd = sv->listener },
-			[FROM_CONSOLE] = { .fd = sv->console },
-			[FROM_OUTPUT] = { .fd = sv->output },
+			[FROM_CONSOLE] = { .fd = readable_at_rate(sv->console, &sv->console_rate,
+								  &timeout_ms) },
+			[FROM_OUTPUT] = { .fd = readable_at_rate(sv->output, &sv->output_rate,
+								 &timeout_ms) },
 			[FROM_REPORT] = { .fd = sv->report_fd },
 			[FROM_QMP] = { .fd = sv->qmp_fd },
 			[FROM_INFO] = { .fd = sv->info },
@@ -272,7 +300,7 @@ int supervisor_run(struct supervisor *sv)
 			fds[SOURCE_COUNT + i].fd = sv->clients[i].fd;
 		for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 			fds[i].events = POLLIN;
-		if (poll(fds, sizeof(fds) / sizeof(fds[0]), supervisor_stop_timeout(sv)) > 0)
+		if (poll(fds, sizeof(fds) / sizeof(fds[0]), timeout_ms) > 0)
 			dispatch(sv, fds);
 		supervisor_stop_tick(sv);
 	}

@@ -18,7 +18,7 @@
 
 #define NS_PER_S INT64_C(1000000000)
 
-static int64_t now_ns(void)
+int64_t shape_now_ns(void)
 {
 	struct timespec now;
 
@@ -150,20 +150,20 @@ void shape_relay(int a, int b, uint64_t a_to_b_bps, uint64_t b_to_a_bps)
 	directions[0].to = directions[1].from = b;
 	for (int i = 0; i < 2; i++)
 		directions[i].start = directions[i].end = 0;
-	shape_bucket_init(&directions[0].bucket, a_to_b_bps, now_ns());
-	shape_bucket_init(&directions[1].bucket, b_to_a_bps, now_ns());
+	shape_bucket_init(&directions[0].bucket, a_to_b_bps, shape_now_ns());
+	shape_bucket_init(&directions[1].bucket, b_to_a_bps, shape_now_ns());
 	(void)fcntl(a, F_SETFL, O_NONBLOCK);
 	(void)fcntl(b, F_SETFL, O_NONBLOCK);
 	for (;;) {
 		int timeout_ms = -1;
-		int64_t now = now_ns();
+		int64_t now = shape_now_ns();
 		struct pollfd fds[2];
 
 		for (int i = 0; i < 2; i++)
 			fds[i] = direction_poll(&directions[i], now, &timeout_ms);
 		if (poll(fds, 2, timeout_ms) < 0 && errno != EINTR)
 			return;
-		now = now_ns();
+		now = shape_now_ns();
 		for (int i = 0; i < 2; i++)
 			if (fds[i].revents && !direction_go_on(&directions[i], now))
 				return;

@@ -12,7 +12,10 @@
 #include <stdint.h>
 
 #define SHAPE_BUFFER_BYTES (64 * 1024)
-#define SHAPE_BURST_MS	   50 /* that may come at once after a pause, but no less than a buffer */
+/* A writer that never pauses is read this fast: more would only be rotated away. */
+#define SHAPE_LOG_BITS_PER_S (UINT64_C(4) << 23) /* 4 MiB/s: 40,000 lines of 100 bytes */
+
+#define SHAPE_BURST_MS 50 /* that may come at once after a pause, but no less than a buffer */
 
 /* How much may go on now. */
 struct shape_bucket {
@@ -23,6 +26,8 @@ struct shape_bucket {
 };
 
 void shape_bucket_init(struct shape_bucket *bucket, uint64_t bits_per_s, int64_t now_ns);
+
+int64_t shape_now_ns(void); /* monotonic */
 
 /* Bytes that may go at this time, at most SHAPE_BUFFER_BYTES. */
 size_t shape_bucket_look(struct shape_bucket *bucket, int64_t now_ns);

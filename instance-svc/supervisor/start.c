@@ -213,6 +213,8 @@ int supervisor_start_vm(struct supervisor *sv, struct err *err)
 		return -1;
 	qmp_init(&sv->qmp, sv->qmp_fd);
 	sv->born_ms = supervisor_monotonic_ms();
+	shape_bucket_init(&sv->console_rate, SHAPE_LOG_BITS_PER_S, shape_now_ns());
+	shape_bucket_init(&sv->output_rate, SHAPE_LOG_BITS_PER_S, shape_now_ns());
 	if (start_network(sv, &ends, err) < 0)
 		return -1;
 	if (start_jail(sv, &ends, err) < 0)

@@ -19,6 +19,7 @@
 #include "protocol.h"
 #include "qmp.h"
 #include "report.h"
+#include "shape.h"
 
 #define SUPERVISOR_CLIENTS_MAX 8
 #define SUPERVISOR_VOLUMES_MAX 16
@@ -68,6 +69,7 @@ struct supervisor {
 	int console, output, report_fd, qmp_fd, info;
 	struct supervisor_client clients[SUPERVISOR_CLIENTS_MAX];
 	struct log_writer app_log, vmm_log;
+	struct shape_bucket console_rate, output_rate; /* of what is read into the two */
 
 	pid_t jail;    /* bubblewrap; 0: ended */
 	pid_t vmm;     /* QEMU; 0: not known */
