@@ -14,6 +14,7 @@
 #include "common/log.h"
 
 #include "client_socket.h"
+#include "traffic.h"
 
 #define BODY_SECONDS_MAX 30
 /* A chunk of one byte, with as long a size as civetweb takes. */
@@ -23,6 +24,8 @@
 struct exchange {
 	struct mg_connection *connection; /* borrowed */
 	const atomic_bool *stopping;	  /* borrowed */
+	struct traffic *traffic;	  /* borrowed */
+	const struct route *route;	  /* borrowed; NULL: not found yet */
 	struct request request;
 	struct err err;
 	struct timespec start;
@@ -63,7 +66,7 @@ static void read_request(struct request *request, const struct mg_request_info *
 }
 
 struct exchange *exchange_new(struct mg_connection *connection, const atomic_bool *stopping,
-			      bool close)
+			      struct traffic *traffic, bool close)
 {
 	struct exchange *exchange = calloc(1, sizeof(*exchange));
 	struct request *request;
@@ -73,6 +76,7 @@ struct exchange *exchange_new(struct mg_connection *connection, const atomic_boo
 		return NULL;
 	exchange->connection = connection;
 	exchange->stopping = stopping;
+	exchange->traffic = traffic;
 	exchange->socket = -1;
 	clock_gettime(CLOCK_MONOTONIC, &exchange->start);
 	request = &exchange->request;
@@ -94,6 +98,11 @@ bool exchange_was_answered(const struct exchange *exchange)
 	return exchange->responded;
 }
 
+void exchange_set_route(struct exchange *exchange, const struct route *route)
+{
+	exchange->route = route;
+}
+
 const struct request *exchange_request(const struct exchange *exchange)
 {
 	return &exchange->request;
@@ -104,13 +113,18 @@ struct err *exchange_err(struct exchange *exchange)
 	return &exchange->err;
 }
 
-static long elapsed_ms(const struct exchange *exchange)
+static uint64_t elapsed_us(const struct exchange *exchange)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (now.tv_sec - exchange->start.tv_sec) * 1000 +
-	       (now.tv_nsec - exchange->start.tv_nsec) / 1000000;
+	return (uint64_t)((now.tv_sec - exchange->start.tv_sec) * 1000000 +
+			  (now.tv_nsec - exchange->start.tv_nsec) / 1000);
+}
+
+static long elapsed_ms(const struct exchange *exchange)
+{
+	return (long)(elapsed_us(exchange) / 1000);
 }
 
 /* Found once for each connection, since it takes a look at every open file. */
@@ -214,10 +228,13 @@ int exchange_read_body(struct exchange *exchange, struct text *ret, struct err *
 	return 0;
 }
 
-static void log_answer(const struct exchange *exchange, int status)
+static void note_answer(const struct exchange *exchange, int status)
 {
 	const struct request *request = &exchange->request;
 	bool is_read = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+
+	traffic_count(exchange->traffic, exchange->route, request->method, status,
+		      elapsed_us(exchange));
 
 	if (status >= 500)
 		log_warning("api-gateway: %s %.200s: %d (ms=%ld)", request->method, request->target,
@@ -274,7 +291,7 @@ void exchange_respond(struct exchange *exchange, const struct response *response
 	if (exchange->has_body)
 		exchange->close = true;
 	write_response(exchange->connection, response, is_head, exchange->close);
-	log_answer(exchange, response->status);
+	note_answer(exchange, response->status);
 	if (exchange->has_body && !expects)
 		drain_body(exchange);
 }
@@ -316,7 +333,7 @@ int exchange_stream_begin(struct exchange *exchange)
 	exchange->responded = true;
 	mg_disable_connection_keep_alive(exchange->connection);
 	exchange_watch(exchange);
-	log_answer(exchange, 200);
+	note_answer(exchange, 200);
 	if (mg_write(exchange->connection, head, sizeof(head) - 1) <= 0)
 		exchange->broken = true;
 	return exchange->broken ? -1 : 0;
@@ -347,7 +364,7 @@ int exchange_upgrade(struct exchange *exchange, const char *accept, struct err *
 		return err_set(err, ERR_INTERNAL, "cannot upgrade the connection");
 	exchange->responded = true;
 	mg_disable_connection_keep_alive(exchange->connection);
-	log_answer(exchange, 101);
+	note_answer(exchange, 101);
 	if (mg_write(exchange->connection, head.bytes, head.length) <= 0)
 		exchange->broken = true;
 	return exchange->socket;

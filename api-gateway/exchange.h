@@ -20,12 +20,17 @@
 
 struct exchange;
 struct mg_connection;
+struct route;
+struct traffic;
 
 /* ---- For the server ---- */
 
-/* `stopping` outlives it; `close`: no further request on this connection. NULL: no memory. */
+/*
+ * `stopping` and `traffic`, where its answer is counted, outlive it; `close`: no further
+ * request on this connection. NULL: no memory.
+ */
 struct exchange *exchange_new(struct mg_connection *connection, const atomic_bool *stopping,
-			      bool close);
+			      struct traffic *traffic, bool close);
 void exchange_free(struct exchange *exchange);
 bool exchange_was_answered(const struct exchange *exchange);
 
@@ -38,6 +43,9 @@ void exchange_write_problem(struct mg_connection *connection, const struct err *
 /* ---- For the handler ---- */
 
 const struct request *exchange_request(const struct exchange *exchange);
+
+/* By which route it is counted; none, until this is called. */
+void exchange_set_route(struct exchange *exchange, const struct route *route);
 
 /* Scratch for errors: too large for the stacks of these threads. */
 struct err *exchange_err(struct exchange *exchange);

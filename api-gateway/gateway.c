@@ -12,6 +12,7 @@
 #include "exec.h"
 #include "idempotency.h"
 #include "long_call.h"
+#include "prometheus.h"
 #include "proto_message.h"
 #include "sse.h"
 
@@ -54,6 +55,19 @@ static int init_joins(struct gateway *gateway, struct err *err)
 	return 0;
 }
 
+static int init_metrics(struct gateway *gateway, struct err *err)
+{
+	struct metrics_sources sources = { &gateway->services, NULL, &gateway->streams,
+					   gateway->streams_max };
+
+	gateway->traffic = traffic_new(gateway->routes);
+	if (!gateway->traffic)
+		return err_sys(err, ENOMEM, "cannot start");
+	sources.traffic = gateway->traffic;
+	gateway->metrics = metrics_new(&sources, gateway->fields, err);
+	return gateway->metrics ? 0 : -1;
+}
+
 int gateway_init(struct gateway *gateway, struct err *err)
 {
 	const struct descriptor_set sets[] = {
@@ -64,7 +78,7 @@ int gateway_init(struct gateway *gateway, struct err *err)
 	gateway->fields = field_table_new(sets, sizeof(sets) / sizeof(sets[0]), err);
 	if (!gateway->fields || route_table_init(&gateway->routes, gateway->fields, err))
 		return -1;
-	return init_joins(gateway, err);
+	return init_joins(gateway, err) || init_metrics(gateway, err) ? -1 : 0;
 }
 
 void gateway_done(struct gateway *gateway)
@@ -72,6 +86,8 @@ void gateway_done(struct gateway *gateway)
 	for (size_t i = 0; gateway->joins && i < gateway->routes.count; i++)
 		single_flight_free(gateway->joins[i].flight);
 	free(gateway->joins);
+	metrics_free(gateway->metrics);
+	traffic_free(gateway->traffic);
 	field_table_free(gateway->fields);
 	services_done(&gateway->services);
 }
@@ -169,6 +185,9 @@ static int run_unary(struct gateway *gateway, const struct route *route, struct 
 	switch (route->kind) {
 	case ROUTE_HEALTH:
 		return run_health(gateway, &work->response.body, err);
+	case ROUTE_METRICS:
+		work->response.content_type = PROMETHEUS_CONTENT_TYPE;
+		return metrics_run(gateway->metrics, &work->response.body, err);
 	case ROUTE_JOIN:
 		return run_join(gateway, route, &work->response.body, err);
 	case ROUTE_LONG:
@@ -204,6 +223,7 @@ static int handle(struct gateway *gateway, struct exchange *exchange, struct wor
 		return -1;
 	route = route_find(&gateway->routes, request->method, &work->path, work->response.allow,
 			   sizeof(work->response.allow), err);
+	exchange_set_route(exchange, route);
 	if (work->response.allow[0] && strcmp(request->method, "OPTIONS") == 0) {
 		work->response.status = 204;
 		exchange_respond(exchange, &work->response);

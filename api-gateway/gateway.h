@@ -14,9 +14,11 @@
 
 #include "auth.h"
 #include "http.h"
+#include "metrics.h"
 #include "route.h"
 #include "services.h"
 #include "single_flight.h"
+#include "traffic.h"
 
 /* A route made of parts, and the readers who share it. */
 struct join {
@@ -34,6 +36,8 @@ struct gateway {
 	struct route_table routes;
 	struct join *joins; /* owned; one for each route, unused but for joins */
 	atomic_uint streams;
+	struct traffic *traffic; /* owned */
+	struct metrics *metrics; /* owned */
 };
 
 int gateway_init(struct gateway *gateway, struct err *err);

@@ -12,6 +12,7 @@
 #include "common/log.h"
 
 #include "edge_check.h"
+#include "traffic.h"
 
 #define POLL_INTERVAL_NSEC 20000000
 
@@ -22,7 +23,7 @@ struct http_server {
 	unsigned threads;
 	bool has_auth;
 	unsigned port;
-	atomic_uint connections;
+	struct traffic *traffic;
 	atomic_uint running; /* calls of the handler */
 	atomic_bool stopping;
 	char last_message[256]; /* civetweb's, while it starts */
@@ -31,7 +32,7 @@ struct http_server {
 /* Idle connections must not take every thread. */
 static bool must_close(struct http_server *server)
 {
-	return atomic_load(&server->connections) > server->threads / 4 * 3 ||
+	return atomic_load(&server->traffic->connections) > server->threads / 4 * 3 ||
 	       atomic_load(&server->stopping);
 }
 
@@ -63,7 +64,8 @@ static void run(struct http_server *server, struct exchange *exchange)
 static int begin_request(struct mg_connection *connection)
 {
 	struct http_server *server = mg_get_user_data(mg_get_context(connection));
-	struct exchange *exchange = exchange_new(connection, &server->stopping, must_close(server));
+	struct exchange *exchange =
+		exchange_new(connection, &server->stopping, server->traffic, must_close(server));
 
 	if (!exchange) {
 		log_error("api-gateway: out of memory for a request, closing the connection");
@@ -80,9 +82,11 @@ static int begin_request(struct mg_connection *connection)
 /* What civetweb itself refuses: there is no parsed request then. */
 static int http_error(struct mg_connection *connection, int status, const char *message)
 {
+	struct http_server *server = mg_get_user_data(mg_get_context(connection));
 	struct err *err = calloc(1, sizeof(*err));
 
 	(void)message;
+	atomic_fetch_add(&server->traffic->malformed, 1);
 	if (!err)
 		return 0;
 	if (status == 505)
@@ -102,7 +106,7 @@ static int init_connection(const struct mg_connection *connection, void **data)
 	struct http_server *server = mg_get_user_data(mg_get_context(connection));
 
 	(void)data;
-	atomic_fetch_add(&server->connections, 1);
+	atomic_fetch_add(&server->traffic->connections, 1);
 	return 0;
 }
 
@@ -110,7 +114,7 @@ static void connection_closed(const struct mg_connection *connection)
 {
 	struct http_server *server = mg_get_user_data(mg_get_context(connection));
 
-	atomic_fetch_sub(&server->connections, 1);
+	atomic_fetch_sub(&server->traffic->connections, 1);
 }
 
 static int log_message(const struct mg_connection *connection, const char *message)
@@ -191,6 +195,7 @@ struct http_server *http_server_start(const struct http_options *options, struct
 	}
 	server->handler = options->handler;
 	server->user = options->user;
+	server->traffic = options->traffic;
 	server->threads = options->threads;
 	server->has_auth = options->has_auth;
 	mg_init_library(MG_FEATURES_DEFAULT);

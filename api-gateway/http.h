@@ -24,6 +24,7 @@ struct http_options {
 	bool has_auth;	     /* the handler asks callers who they are */
 	http_handler handler;
 	void *user;
+	struct traffic *traffic; /* outlives the server */
 };
 
 /* The caller has blocked the signals it waits for. NULL with *err. */

@@ -44,6 +44,7 @@ static int serve(struct gateway *gateway, const struct settings *settings, const
 		.has_auth = gateway->auth != NULL,
 		.handler = gateway_handle,
 		.user = gateway,
+		.traffic = gateway->traffic,
 	};
 	scoped(http_server_stop) struct http_server *server = http_server_start(&options, err);
 	int signal_number;

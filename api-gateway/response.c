@@ -72,6 +72,7 @@ void response_set_problem(struct response *response, const struct err *err)
 	const struct err_reason_info *info = err_reason_info(err->reason);
 
 	text_done(&response->body);
+	response->content_type = NULL;
 	response->status = info->http_status;
 	response->retry_later = info->retry == RETRY_LATER;
 	response->never_retry = info->retry == RETRY_NEVER;
@@ -101,7 +102,9 @@ void response_write_head(const struct response *response, bool close, struct tex
 			   reason_phrase(response->status));
 	append_date(to);
 	if (response->body.length > 0)
-		text_append_string(to, "Content-Type: application/json\r\n");
+		text_append_format(to, "Content-Type: %s\r\n",
+				   response->content_type ? response->content_type
+							  : "application/json");
 	if (response->status != 204)
 		text_append_format(to, "Content-Length: %zu\r\n", response->body.length);
 	if (response->allow[0])

@@ -12,11 +12,12 @@
 
 struct response {
 	int status;
-	struct text body; /* JSON, owned; empty: none */
-	char allow[64];	  /* of Allow; empty: none */
-	bool retry_later; /* may go away by itself: Retry-After */
-	bool never_retry; /* x-should-retry: false */
-	bool challenge;	  /* WWW-Authenticate */
+	struct text body;	  /* owned; empty: none */
+	const char *content_type; /* of the body; NULL: JSON */
+	char allow[64];		  /* of Allow; empty: none */
+	bool retry_later;	  /* may go away by itself: Retry-After */
+	bool never_retry;	  /* x-should-retry: false */
+	bool challenge;		  /* WWW-Authenticate */
 };
 
 void response_done(struct response *response);

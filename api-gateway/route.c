@@ -14,8 +14,8 @@
 #include "proto_message.h"
 
 static struct route routes[] = {
-#define HEALTH(method, pattern, scope)                                                             \
-	{ ROUTE_HEALTH, #method, pattern, scope, .status = 200, .query = "" },
+#define OWN(kind, method, pattern, scope)                                                          \
+	{ ROUTE_##kind, #method, pattern, scope, .status = 200, .query = "" },
 #define JOIN(method, pattern, scope)                                                               \
 	{ ROUTE_JOIN, #method, pattern, scope, .status = 200, .query = "" },
 #define PART(name, api, rpc, answer)                                                               \

@@ -28,7 +28,7 @@ enum service_id {
 
 /* The gRPC services they offer. */
 enum api_id {
-	API_NONE, /* health, join */
+	API_NONE, /* the gateway's own, join */
 	API_INSTANCE,
 	API_IMAGE,
 	API_VOLUME,
@@ -44,6 +44,7 @@ enum route_kind {
 	ROUTE_JOIN, /* the ROUTE_PARTs follow it in the table */
 	ROUTE_PART,
 	ROUTE_HEALTH,
+	ROUTE_METRICS,
 };
 
 struct route {

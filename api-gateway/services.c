@@ -2,6 +2,7 @@
 #include "services.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "grpc/health/v1/health.pb-c.h"
@@ -13,7 +14,8 @@ int services_add(struct services *services, enum service_id id, const char *name
 {
 	services->of[id].name = name;
 	services->of[id].channel = rpc_channel_new(socket, uid);
-	if (!services->of[id].channel)
+	services->of[id].errors = calloc(SERVICES_CODE_COUNT, sizeof(atomic_ullong));
+	if (!services->of[id].channel || !services->of[id].errors)
 		return err_sys(err, ENOMEM, "cannot connect to %s", name);
 	return 0;
 }
@@ -24,6 +26,8 @@ void services_done(struct services *services)
 		if (services->of[id].channel)
 			rpc_channel_free(services->of[id].channel);
 		services->of[id].channel = NULL;
+		free(services->of[id].errors);
+		services->of[id].errors = NULL;
 	}
 }
 
@@ -43,8 +47,14 @@ static void rename_field(const struct route *route, struct err *err)
 		memmove(err->field, err->field + length + 1, strlen(err->field + length + 1) + 1);
 }
 
+static void count_error(const struct service *service, const struct err *err)
+{
+	atomic_fetch_add(&service->errors[err_reason_info(err->reason)->grpc_code], 1);
+}
+
 int services_explain(const struct services *services, const struct route *route, struct err *err)
 {
+	count_error(&services->of[route->service_id], err);
 	rename_field(route, err);
 	if (err->reason == ERR_OUTCOME_UNKNOWN && is_read(route))
 		err->reason = ERR_UNAVAILABLE;
@@ -65,23 +75,66 @@ int services_call(const struct services *services, const struct route *route,
 	return 0;
 }
 
+int services_query(const struct services *services, enum service_id id,
+		   const ProtobufCServiceDescriptor *api, const char *method,
+		   const ProtobufCMessage *request, int timeout_ms, ProtobufCMessage **ret,
+		   struct err *err)
+{
+	const struct rpc_call_options options = { .timeout_ms = timeout_ms };
+	const struct service *service = &services->of[id];
+
+	if (rpc_channel_call(service->channel, api, (unsigned)rpc_method_index(api, method),
+			     request, &options, ret, err) == 0)
+		return 0;
+	count_error(service, err);
+	return err_prefix(err, "%s", service->name);
+}
+
+unsigned long long services_error_count(const struct services *services, enum service_id id,
+					int code)
+{
+	return atomic_load(&services->of[id].errors[code]);
+}
+
+const char *services_code_name(int code)
+{
+	static const char *const names[SERVICES_CODE_COUNT] = {
+		"OK",
+		"CANCELLED",
+		"UNKNOWN",
+		"INVALID_ARGUMENT",
+		"DEADLINE_EXCEEDED",
+		"NOT_FOUND",
+		"ALREADY_EXISTS",
+		"PERMISSION_DENIED",
+		"RESOURCE_EXHAUSTED",
+		"FAILED_PRECONDITION",
+		"ABORTED",
+		"OUT_OF_RANGE",
+		"UNIMPLEMENTED",
+		"INTERNAL",
+		"UNAVAILABLE",
+		"DATA_LOSS",
+		"UNAUTHENTICATED",
+	};
+
+	return names[code];
+}
+
 int services_check(const struct services *services, enum service_id id, int timeout_ms,
 		   struct err *err)
 {
-	const struct service *service = &services->of[id];
-	const struct rpc_call_options options = { .timeout_ms = timeout_ms };
 	Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
 	scoped(proto_message_free) ProtobufCMessage *answer = NULL;
-	int method = rpc_method_index(&grpc__health__v1__health__descriptor, "Check");
 
-	if (rpc_channel_call(service->channel, &grpc__health__v1__health__descriptor,
-			     (unsigned)method, &request.base, &options, &answer, err)) {
+	if (services_query(services, id, &grpc__health__v1__health__descriptor, "Check",
+			   &request.base, timeout_ms, &answer, err)) {
 		err->reason = ERR_UNAVAILABLE;
-		return err_prefix(err, "%s", service->name);
+		return -1;
 	}
 	if (((Grpc__Health__V1__HealthCheckResponse *)answer)->status !=
 	    GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING)
 		return err_set(err, ERR_UNAVAILABLE, "%s says that it is not serving",
-			       service->name);
+			       services->of[id].name);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #ifndef API_GATEWAY_SERVICES_H
 #define API_GATEWAY_SERVICES_H
 
+#include <stdatomic.h>
 #include <sys/types.h>
 
 #include <protobuf-c/protobuf-c.h>
@@ -17,9 +18,12 @@
 
 #include "route.h"
 
+#define SERVICES_CODE_COUNT 17 /* gRPC status codes */
+
 struct service {
 	const char *name; /* "gpu-agent" */
 	struct rpc_channel *channel;
+	atomic_ullong *errors; /* calls that failed, by code; owned */
 };
 
 /* Indexed by service_id; read by any thread. */
@@ -46,6 +50,19 @@ int services_call(const struct services *services, const struct route *route,
  * was lost or late, and fields as the body has them. Returns -1.
  */
 int services_explain(const struct services *services, const struct route *route, struct err *err);
+
+/* A call of the gateway's own, by the method's name; as services_call() otherwise. */
+int services_query(const struct services *services, enum service_id id,
+		   const ProtobufCServiceDescriptor *api, const char *method,
+		   const ProtobufCMessage *request, int timeout_ms, ProtobufCMessage **ret,
+		   struct err *err);
+
+/* Calls of the service that failed with this code since the start. */
+unsigned long long services_error_count(const struct services *services, enum service_id id,
+					int code);
+
+/* "UNAVAILABLE" */
+const char *services_code_name(int code);
 
 /* grpc.health.v1: 0 when the service says it is serving, within timeout_ms. */
 int services_check(const struct services *services, enum service_id id, int timeout_ms,

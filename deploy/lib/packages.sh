@@ -66,9 +66,12 @@ packages_new() {
 
 # A service that came with a package must not start at the next boot either.
 packages_disable_services() {
-	if [[ -d /run/systemd/system ]] && packages_new | grep -qx docker-registry; then
-		systemctl --quiet disable docker-registry.service || true
-	fi
+	local name
+
+	[[ -d /run/systemd/system ]] || return 0
+	for name in docker-registry prometheus; do
+		! packages_new | grep -qx "$name" || systemctl --quiet disable "$name.service" || true
+	done
 }
 
 # packages_install LIST...: installs what packages_missing names.

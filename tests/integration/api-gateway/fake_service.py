@@ -77,6 +77,10 @@ class Gpu:
             gpu.used_slots = 5
             gpu.profiles.add(name="L40S-1Q", framebuffer_mb=1024, available=59)
             gpu.profiles.add(name="L40S-2Q", framebuffer_mb=2048, available=30)
+            card = answer.physical_gpus.add(pci_address="0000:41:00.0", name="NVIDIA L40S",
+                                            framework=1, total_slots=32, used_slots=5)
+            for slot, state in enumerate((1, 2, 2, 3)):
+                card.conditions.add(pci_address=f"0000:41:00.{slot + 4}", state=state)
         return answer
 
     def find(self, wanted, context):
