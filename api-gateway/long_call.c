@@ -10,15 +10,16 @@
 #define LOOK_INTERVAL_MS   500
 #define HEALTH_TIMEOUT_MS  5000
 #define DEFAULT_TIMEOUT_MS 60000 /* at least the default of every such RPC */
+#define NO_TIMEOUT_MS	   600000
 
 /* A text that is no duration is for the service to refuse, at once. */
 static int allowed_ms(const struct services *services, const struct route *route,
 		      const ProtobufCMessage *request)
 {
-	const char *text = *(char **)proto_member(request, route->timeout);
-	int64_t timeout_ms = DEFAULT_TIMEOUT_MS;
+	const char *text = route->timeout ? *(char **)proto_member(request, route->timeout) : NULL;
+	int64_t timeout_ms = text ? DEFAULT_TIMEOUT_MS : NO_TIMEOUT_MS;
 
-	if (text[0] && duration_parse(text, &timeout_ms))
+	if (text && text[0] && duration_parse(text, &timeout_ms))
 		timeout_ms = 0;
 	return (int)timeout_ms + services->timeout_ms;
 }

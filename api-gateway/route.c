@@ -157,10 +157,9 @@ static int resolve(struct route *route, struct field_table *fields, struct err *
 		return -1;
 	if (find_body(route, err) || find_answer(route, err) ||
 	    find_field(route->request, route->follow_name, &route->follow, err) ||
-	    find_field(route->request, route->kind == ROUTE_LONG ? "timeout" : "", &route->timeout,
-		       err) ||
 	    check_query(route, err) || check_pattern(route, err))
 		return -1;
+	route->timeout = message_table_find(route->request, "timeout");
 	route->page_token = message_table_find(route->request, "page_token");
 	route->next_page_token = message_table_find(route->response, "next_page_token");
 	return check_kind(route, fields, err);

@@ -72,7 +72,7 @@ struct route {
 	const struct field *answer;
 	bool answer_is_whole;
 	const struct field *follow;
-	const struct field *timeout; /* of ROUTE_LONG */
+	const struct field *timeout;
 	const struct field *page_token;
 	const struct field *next_page_token;
 };

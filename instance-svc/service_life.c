@@ -11,7 +11,7 @@
 #define STOP_FORCE_MS	45000 /* what may come after the guest's time: quit, signals, release */
 #define START_MS	25000
 #define STANDBY_MS	(30 * 60000) /* as long as the disk takes */
-#define WAIT_DEFAULT_MS 60000
+#define WAIT_DEFAULT_MS 50000	     /* the official client gives up after 60 s */
 #define WAIT_MAX_MS	(5 * 60000)
 
 /* `text`, or the default when it is empty. */
