@@ -10,16 +10,16 @@
 #include "instances_internal.h"
 #include "log_file.h"
 
-int instance_check_first(struct instances *instances, const struct spec *spec, struct err *err)
+int instance_check_first(struct instances *instances, bool network, bool devices, struct err *err)
 {
 	const struct host *host = instances->options.host;
 
-	if (spec->network && host->network_problem[0])
+	if (network && host->network_problem[0])
 		return err_set(err, ERR_FAILED_PRECONDITION,
 			       "this host cannot give VMs a network: %s; or create the instance "
 			       "with network.enabled false",
 			       host->network_problem);
-	return spec_hold_count(spec) > 0 ? gpu_client_check(instances->options.gpu, err) : 0;
+	return devices ? gpu_client_check(instances->options.gpu, err) : 0;
 }
 
 /* ---- The same request again ---- */
@@ -200,7 +200,8 @@ int instances_create(struct instances *instances, struct spec *take_spec,
 	struct instance *instance;
 	int r;
 
-	if (instance_check_first(instances, take_spec, err) < 0 ||
+	if (instance_check_first(instances, take_spec->network, spec_hold_count(take_spec) > 0,
+				 err) < 0 ||
 	    instances_hold_volumes(instances, take_spec, &holds, err) < 0) {
 		spec_free(take_spec);
 		return -1;

@@ -74,7 +74,11 @@ void life_record_end(struct life *life)
 	struct instance *instance = life->instance;
 	struct record *record = &instance->record;
 	struct vm_exit end;
+	struct record before = life_read_record(life);
 	int found = vm_read_exit(life->host, &life->id, &end);
+
+	if (found != 0 && before.supervisor.pid > 0)
+		vm_sweep(life->host, &before);
 	SCOPED_INSTANCES_LOCK(instance->all);
 
 	if (!state_holds_resources(record->state))

@@ -158,7 +158,7 @@ static void note_silence(struct life *life)
 	struct instance *instance = life->instance;
 	SCOPED_INSTANCES_LOCK(instance->all);
 
-	if (instance->record.deleting) {
+	if (instance->record.deleting || instance->record.goal == GOAL_STOP) {
 		log_warning("instance %s: its supervisor does not answer: killing it", life->id.s);
 		(void)process_id_kill(&instance->record.supervisor, SIGKILL);
 	} else if (instance->record.state == STATE_RUNNING) {
@@ -209,6 +209,7 @@ static bool start_again(struct life *life)
 {
 	struct instance *instance = life->instance;
 	struct process_id us;
+	struct err err;
 	SCOPED_INSTANCES_LOCK(instance->all);
 
 	if (!instance->spec->autostart || instance->record.deleting ||
@@ -216,9 +217,12 @@ static bool start_again(struct life *life)
 	    process_id_of(getpid(), &us) < 0 ||
 	    strcmp(us.boot_id.s, instance->record.shutdown_boot.s) == 0)
 		return false;
+	if (instance_begin_start_locked(instance, &err) < 0) {
+		log_error("instance %s: cannot start it again: %s", life->id.s, err.message);
+		return false;
+	}
 	log_info("instance %s: the host was restarted: starting it again", life->id.s);
 	LIFE_EVENT(life, "the host was restarted: starting again");
-	instance_begin_start_locked(instance);
 	return true;
 }
 

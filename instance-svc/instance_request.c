@@ -209,6 +209,39 @@ static struct instance *settle_for(struct instances *instances, const char *name
 	return instance;
 }
 
+int instance_begin_start_locked(struct instance *instance, struct err *err)
+{
+	struct record before = instance->record;
+
+	forget_last_run(instance);
+	instance_plan_holds_locked(instance);
+	/* What the agent will be asked for is on disk before it is asked. */
+	if (records_update(instance->all->options.records, &instance->record, err) < 0) {
+		instance->record = before;
+		return -1;
+	}
+	instance_set_state_locked(instance, STATE_INITIALIZING);
+	instance_commit_locked(instance);
+	return 0;
+}
+
+static int check_before_start(struct instances *instances, const char *name, struct err *err)
+{
+	bool network, devices;
+
+	{
+		SCOPED_INSTANCES_LOCK(instances);
+		const struct instance *instance =
+			instances_resolve_locked(instances, name, INSTANCES_PREFIX_MIN, err);
+
+		if (!instance || check_allowed(instance, REQUEST_START, "start", err) < 0)
+			return -1;
+		network = instance->spec->network;
+		devices = spec_hold_count(instance->spec) > 0;
+	}
+	return instance_check_first(instances, network, devices, err);
+}
+
 static int begin_start(struct instances *instances, const char *name,
 		       const Hypeman__Instance__V1__StartOptions *options,
 		       const struct instances_patience *patience, struct instance **ret,
@@ -218,22 +251,13 @@ static int begin_start(struct instances *instances, const char *name,
 	struct instance *instance =
 		settle_for(instances, name, REQUEST_START, "start", patience, err);
 
-	if (!instance || instance_check_first(instances, instance->spec, err) < 0 ||
-	    admit_again(instances, instance, err) < 0 ||
-	    replace_options(instance, options, err) < 0)
+	if (!instance || admit_again(instances, instance, err) < 0 ||
+	    replace_options(instance, options, err) < 0 ||
+	    instance_begin_start_locked(instance, err) < 0)
 		return -1;
-	instance_begin_start_locked(instance);
 	instance->busy = true;
 	*ret = instance;
 	return 0;
-}
-
-void instance_begin_start_locked(struct instance *instance)
-{
-	forget_last_run(instance);
-	instance_plan_holds_locked(instance);
-	instance_set_state_locked(instance, STATE_INITIALIZING);
-	instance_commit_locked(instance);
 }
 
 /* A refusal is the caller's answer: the instance is as Stopped as it was. */
@@ -257,7 +281,8 @@ int instances_start(struct instances *instances, const char *name,
 {
 	struct instance *instance;
 
-	if (begin_start(instances, name, options, patience, &instance, err) < 0)
+	if (check_before_start(instances, name, err) < 0 ||
+	    begin_start(instances, name, options, patience, &instance, err) < 0)
 		return -1;
 	return finish_start(instance, instance_take_holds(instance, err), ret, err);
 }
@@ -291,7 +316,8 @@ int instances_restore(struct instances *instances, const char *name,
 		settle_for(instances, name, REQUEST_RESTORE, "restore", patience, err);
 	struct id id;
 
-	if (!instance || instance_check_first(instances, instance->spec, err) < 0 ||
+	/* It holds no device: nobody is asked. */
+	if (!instance || instance_check_first(instances, instance->spec->network, false, err) < 0 ||
 	    admit_again(instances, instance, err) < 0)
 		return -1;
 	id = instance->record.id;

@@ -28,6 +28,8 @@ void instance_tell_state(struct instance *instance, enum instance_state previous
 {
 	wire_event event = about(instance, EVENT_INSTANCE_STATE);
 
+	if (instance->record.dropped)
+		return; /* its creation was refused: nobody has heard of it */
 	event.state = (Hypeman__Instance__V1__InstanceState)instance->record.state;
 	event.previous_state = (Hypeman__Instance__V1__InstanceState)previous;
 	if (instance->record.state_error[0]) {

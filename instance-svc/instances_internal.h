@@ -143,13 +143,13 @@ struct timespec instances_deadline(const struct instances_patience *patience);
 bool instances_wait_locked(struct instances *instances, const struct timespec *deadline,
 			   const struct instances_patience *patience, struct err *err);
 
-/* From Stopped to Initializing, with all that a start asks for in the record. */
-void instance_begin_start_locked(struct instance *instance);
+/* From Stopped to Initializing, with all that a start asks for on disk, or nothing changed. */
+int instance_begin_start_locked(struct instance *instance, struct err *err);
 
 /* ---- instance_create.c ---- */
 
 /* What can be known to fail is refused before anything is recorded. Without the lock. */
-int instance_check_first(struct instances *instances, const struct spec *spec, struct err *err);
+int instance_check_first(struct instances *instances, bool network, bool devices, struct err *err);
 
 /* ---- instance_life.c ---- */
 

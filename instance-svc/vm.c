@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "common/scoped.h"
 #include "log_file.h"
 #include "strv.h"
@@ -19,6 +20,7 @@
 #include "utf8.h"
 #include "vm_command.h"
 
+#define SWEEP_MS 10000
 #define STATS_MS 2000 /* a QEMU that lives answers at once */
 
 /* What a plan borrows. */
@@ -264,6 +266,28 @@ static int ask(int fd, struct control_request request)
 {
 	request.version = SUPERVISOR_PROTOCOL_VERSION;
 	return send(fd, &request, sizeof(request), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+void vm_sweep(const struct host *host, const struct record *record)
+{
+	char uid[16], gid[16];
+	const char *const argv[] = { host->supervisor, "sweep", uid, gid, NULL };
+	const struct process_spec spec = { .argv = argv };
+	const struct process_limits limits = { .timeout_ms = SWEEP_MS };
+	struct process_result result;
+	struct err err;
+
+	snprintf(uid, sizeof(uid), "%u", host_uid(host, record->slot));
+	snprintf(gid, sizeof(gid), "%u", host_gid(host, record->slot));
+	if (process_run(&spec, &limits, &result, &err) < 0) {
+		log_warning("instance %s: cannot look for left processes: %s", record->id.s,
+			    err.message);
+		return;
+	}
+	if (result.status != 0)
+		log_warning("instance %s: cannot look for left processes: %.200s", record->id.s,
+			    result.err.text);
+	process_result_done(&result);
 }
 
 static int connect_control(const struct host *host, const struct id *id)

@@ -27,6 +27,12 @@ int vm_launch(const struct host *host, const struct record *record, const struct
 /* A supervisor exists, or is about to. */
 bool vm_is_present(const struct host *host, const struct id *id);
 
+/*
+ * When a supervisor has gone without a last word: ends every process of the VM's user, of
+ * which there should be none. What cannot be done is logged.
+ */
+void vm_sweep(const struct host *host, const struct record *record);
+
 /* Connects and asks to be told of changes. A descriptor, or -errno. */
 int vm_connect(const struct host *host, const struct id *id);
 

@@ -114,6 +114,10 @@ static _Noreturn void run_child(const struct jail_spec *spec, int channel, pid_t
 	if (setgroups(0, NULL) < 0 || setresgid(JAIL_INNER_ID, JAIL_INNER_ID, JAIL_INNER_ID) < 0 ||
 	    setresuid(JAIL_INNER_ID, JAIL_INNER_ID, JAIL_INNER_ID) < 0)
 		give_up(channel, STEP_FAILED_IDS);
+	if (!spec->argv) {
+		(void)kill(-1, SIGKILL); /* every other process of this user, and no other's */
+		_exit(0);
+	}
 	/* Changing the ids cleared it. The parent may have died before it was set. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		_exit(127);
@@ -148,6 +152,11 @@ static int map_id(const char *program, pid_t child, unsigned id, struct err *err
 	return 0;
 }
 
+static const char *name_of(const struct jail_spec *spec)
+{
+	return spec->argv ? spec->argv[0] : "the sweep";
+}
+
 /* 0 when the program runs. */
 static int lead_child(const struct jail_spec *spec, pid_t child, int channel, struct err *err)
 {
@@ -159,16 +168,16 @@ static int lead_child(const struct jail_spec *spec, pid_t child, int channel, st
 		    map_id("newgidmap", child, spec->gid, err) < 0)
 			return -1;
 		if (write(channel, "", 1) != 1)
-			return err_sys(err, errno, "cannot start %s", spec->argv[0]);
+			return err_sys(err, errno, "cannot start %s", name_of(spec));
 		n = read(channel, &message, sizeof(message));
 		if (n == 0)
-			return 0; /* exec closed it */
+			return 0; /* exec, or the end of the sweep, closed it */
 	}
 	if (n != (ssize_t)sizeof(message) || message.step <= STEP_UNSHARED ||
 	    message.step > STEP_FAILED_EXEC)
 		return err_set(err, ERR_INTERNAL, "cannot start %s: it died before exec",
-			       spec->argv[0]);
-	return err_sys(err, message.error, "cannot start %s: %s", spec->argv[0],
+			       name_of(spec));
+	return err_sys(err, message.error, "cannot start %s: %s", name_of(spec),
 		       failures[message.step]);
 }
 
@@ -180,7 +189,7 @@ int jail_start(const struct jail_spec *spec, pid_t *ret, struct err *err)
 	pid_t child;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-		return err_sys(err, errno, "cannot start %s", spec->argv[0]);
+		return err_sys(err, errno, "cannot start %s", name_of(spec));
 	channel = ends[0];
 	child = fork();
 	if (child == 0) {
@@ -189,7 +198,7 @@ int jail_start(const struct jail_spec *spec, pid_t *ret, struct err *err)
 	}
 	close(ends[1]);
 	if (child < 0)
-		return err_sys(err, errno, "cannot start %s", spec->argv[0]);
+		return err_sys(err, errno, "cannot start %s", name_of(spec));
 	if (lead_child(spec, child, channel, err) < 0) {
 		kill(child, SIGKILL);
 		while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
@@ -197,5 +206,17 @@ int jail_start(const struct jail_spec *spec, pid_t *ret, struct err *err)
 		return -1;
 	}
 	*ret = child;
+	return 0;
+}
+
+int jail_sweep(uid_t uid, gid_t gid, struct err *err)
+{
+	const struct jail_spec spec = { .uid = uid, .gid = gid, .output = -1 };
+	pid_t child;
+
+	if (jail_start(&spec, &child, err) < 0)
+		return -1;
+	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
 	return 0;
 }

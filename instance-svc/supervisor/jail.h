@@ -22,7 +22,7 @@ struct jail_fd {
 };
 
 struct jail_spec {
-	char *const *argv; /* argv[0] is looked up in PATH */
+	char *const *argv; /* argv[0] is looked up in PATH; NULL: see jail_sweep() */
 	uid_t uid;	   /* of /etc/subuid */
 	gid_t gid;	   /* of /etc/subgid */
 	int output;	   /* becomes 1 and 2; 0 is /dev/null */
@@ -34,5 +34,11 @@ struct jail_spec {
 
 /* The caller waits for *ret. Only in a program without threads: code runs after fork. */
 int jail_start(const struct jail_spec *spec, pid_t *ret, struct err *err);
+
+/*
+ * Kills every process of a subordinate user. A jail dies with its supervisor, but for one that
+ * was not yet whole when the supervisor was killed.
+ */
+int jail_sweep(uid_t uid, gid_t gid, struct err *err);
 
 #endif

@@ -133,6 +133,7 @@ static void take_event(struct supervisor *sv, enum qmp_event event)
 {
 	switch (event) {
 	case QMP_READY:
+		supervisor_save_prepare(sv);
 		if (sv->options->restore)
 			supervisor_restore(sv);
 		else

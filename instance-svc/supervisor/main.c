@@ -10,12 +10,15 @@
 
 #include "common/log.h"
 #include "guard.h"
+#include "jail.h"
 #include "shape.h"
 #include "supervisor.h"
 
 /*
- * instance-supervisor DIRECTORY IMAGE UID GID FLAGS volumes N DISK... network N ARG... jail N
- * ARG... instance-supervisor guard-network "ADDRESS..." PROGRAM ARG...
+ * instance-supervisor DIRECTORY IMAGE UID GID FLAGS volumes N DISK... network N ARG...
+ *                     jail N ARG...
+ * instance-supervisor guard-network "ADDRESS..." PROGRAM ARG...
+ * instance-supervisor sweep UID GID
  *
  * Started by instance-svc only. The two command lines are counted, and the first is empty
  * without a network. Texts of options point into argv, which is cut up.
@@ -114,6 +117,20 @@ static void describe_failure(const struct err *err, struct vm_exit *end)
 	snprintf(end->text, sizeof(end->text), "%s", err->message);
 }
 
+static int sweep(char **argv)
+{
+	uid_t uid = (uid_t)strtoul(argv[2], NULL, 10);
+	gid_t gid = (gid_t)strtoul(argv[3], NULL, 10);
+	struct err err;
+
+	if (uid == 0 || gid == 0)
+		return 2;
+	if (jail_sweep(uid, gid, &err) == 0)
+		return 0;
+	log_error("%s", err.message);
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	static struct supervisor sv; /* holds large buffers */
@@ -126,6 +143,8 @@ int main(int argc, char **argv)
 		return guard_main(argc, argv);
 	if (argc > 1 && strcmp(argv[1], "shape-network") == 0)
 		return shape_main(argc, argv);
+	if (argc == 4 && strcmp(argv[1], "sweep") == 0)
+		return sweep(argv);
 	if (parse_options(argc, argv, &options) < 0) {
 		log_error("instance-supervisor is started by instance-svc only");
 		return 2;

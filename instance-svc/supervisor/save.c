@@ -41,18 +41,30 @@ void supervisor_save_abort(struct supervisor *sv)
 	close_memory(sv);
 }
 
-/* The guest goes on as if nobody had asked. */
-static void give_up(struct supervisor *sv, const char *reason)
+void supervisor_save_prepare(struct supervisor *sv)
+{
+	(void)qmp_execute_with(&sv->qmp, "migrate-set-capabilities", EVENTS, -1);
+	(void)qmp_execute_with(&sv->qmp, "migrate-set-parameters", NO_LIMIT, -1);
+}
+
+static void refuse(struct supervisor *sv, const char *reason)
 {
 	log_event(sv->logs, "cannot save the memory: %s", reason);
-	if (sv->save == SAVE_WRITING) {
-		supervisor_save_abort(sv);
-		(void)qmp_execute(&sv->qmp, "cont");
-		sv->phase = VM_PHASE_RUNNING;
-	}
 	snprintf(sv->refusal, sizeof(sv->refusal), "%s", reason);
 	supervisor_tell_watchers(sv);
 	sv->refusal[0] = '\0';
+}
+
+/*
+ * The guest goes on as if nobody had asked. No migration is under way any more: it failed, it
+ * is over, or one of the commands that lead to it was refused, and so was it.
+ */
+static void give_up(struct supervisor *sv, const char *reason)
+{
+	supervisor_save_abort(sv);
+	(void)qmp_execute(&sv->qmp, "cont");
+	sv->phase = VM_PHASE_RUNNING;
+	refuse(sv, reason);
 }
 
 /* All of the room is taken now: a disk that fills up meanwhile stops nothing. */
@@ -77,21 +89,21 @@ void supervisor_save(struct supervisor *sv, uint64_t bytes)
 {
 	int r;
 
+	if (sv->save == SAVE_WRITING || sv->save == SAVE_WRITTEN)
+		return; /* somebody who was here before has asked already */
 	if (sv->phase != VM_PHASE_RUNNING || sv->save != SAVE_NONE) {
-		give_up(sv, "the VM does not run");
+		refuse(sv, "the VM does not run");
 		return;
 	}
 	r = open_memory(sv, bytes);
 	if (r < 0) {
-		give_up(sv, r == -ENOSPC ? "the disk has no room for the memory" : strerror(-r));
+		refuse(sv, r == -ENOSPC ? "the disk has no room for the memory" : strerror(-r));
 		return;
 	}
 	log_event(sv->logs, "saving the memory");
 	sv->save = SAVE_WRITING;
 	sv->phase = VM_PHASE_SAVING;
 	if (qmp_execute(&sv->qmp, "stop") < 0 ||
-	    qmp_execute_with(&sv->qmp, "migrate-set-capabilities", EVENTS, -1) < 0 ||
-	    qmp_execute_with(&sv->qmp, "migrate-set-parameters", NO_LIMIT, -1) < 0 ||
 	    qmp_execute_with(&sv->qmp, "getfd", NAME, sv->memory) < 0 ||
 	    qmp_execute_with(&sv->qmp, "migrate", CHANNEL, -1) < 0)
 		give_up(sv, "QEMU does not answer");
@@ -142,8 +154,7 @@ void supervisor_restore(struct supervisor *sv)
 	sv->save = SAVE_RESTORING;
 	if (fd < 0)
 		fail_restoring(sv, strerror(errno));
-	else if (qmp_execute_with(&sv->qmp, "migrate-set-capabilities", EVENTS, -1) < 0 ||
-		 qmp_execute_with(&sv->qmp, "getfd", NAME, fd) < 0 ||
+	else if (qmp_execute_with(&sv->qmp, "getfd", NAME, fd) < 0 ||
 		 qmp_execute_with(&sv->qmp, "migrate-incoming", CHANNEL, -1) < 0)
 		fail_restoring(sv, "QEMU does not answer");
 }

@@ -128,6 +128,9 @@ int supervisor_stop_timeout(const struct supervisor *sv);
 
 /* ---- save.c: standby ---- */
 
+/* At the beginning: QEMU tells of migrations, and does not slow them down. */
+void supervisor_save_prepare(struct supervisor *sv);
+
 /* Stops the guest and writes its memory; then QEMU ends. `bytes` are reserved first. */
 void supervisor_save(struct supervisor *sv, uint64_t bytes);
 

@@ -84,6 +84,7 @@ class Client:
         self.service = service
         self.descriptor = messages.DESCRIPTOR.services_by_name[service.split(".")[-1]]
         self.channel = grpc.insecure_channel("unix:" + path)
+        self.waits = True  # for a service that is not there (yet)
 
     def call(self, method, deadline=60, **fields):
         kind = self.descriptor.methods_by_name[method]
@@ -92,7 +93,7 @@ class Client:
         streams = method in ("StreamLogs", "WatchEvents")
         make = self.channel.unary_stream if streams else self.channel.unary_unary
         result = make(f"/{self.service}/{method}", type(request).SerializeToString,
-                      answer.FromString)(request, timeout=deadline, wait_for_ready=True)
+                      answer.FromString)(request, timeout=deadline, wait_for_ready=self.waits)
         return result
 
 
@@ -339,6 +340,7 @@ class Service:
         os.chmod(self.work, 0o755)
         atexit.register(self.clean_up)
         self.process = None
+        self.boot_id = ""  # of the host, as instance-svc sees it from its next start; empty: the real one
         self.user = "hmtest%d" % os.getpid()
         self.first_id = 2000000000 + (os.getpid() % 1000) * 131072
         self.make_user()
@@ -397,11 +399,13 @@ class Service:
         for name, value in self.settings.items():
             command += ["--" + name.replace("_", "-"), str(value)]
         setup = ('mount -t tmpfs none "$0" && mknod "$0/tun" c 10 200 && chmod 666 "$0/tun" && '
-                 'mount --bind "$0/tun" /dev/net/tun && exec setpriv --reuid "$1" --regid "$1" '
+                 'mount --bind "$0/tun" /dev/net/tun && if [[ $BOOT_ID ]]; then '
+                 'echo "$BOOT_ID" >"$0/boot_id" && chmod 644 "$0/boot_id" && '
+                 'mount --bind "$0/boot_id" /proc/sys/kernel/random/boot_id; fi && exec setpriv --reuid "$1" --regid "$1" '
                  '--init-groups -- "${@:2}"')
         devices = os.path.join(self.work, "devices")
         os.makedirs(devices, exist_ok=True)
-        environment = {"PATH": os.environ["PATH"], "HOME": self.work,
+        environment = {"PATH": os.environ["PATH"], "HOME": self.work, "BOOT_ID": self.boot_id,
                        **{k: v for k, v in os.environ.items() if "SAN_OPTIONS" in k}}
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(
