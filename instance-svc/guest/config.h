@@ -27,8 +27,8 @@
  *   exit CODE TEXT\n         it ended: 0-255 (128+N: killed by signal N; 126/127 could not start)
  *   failed TEXT\n            the guest could not be set up; then it powers off
  * and reads:
- *   stop\n                   SIGTERM to the command, SIGKILL to everything GUEST_STOP_GRACE_S
- *                            later; the exit line follows as after any other end
+ *   stop MILLISECONDS\n      SIGTERM to the command, SIGKILL to everything so much later;
+ *                            the exit line follows as after any other end
  * The host trusts none of it further than to record it. After "exit" or "failed" the guest
  * unmounts its disks and powers off. When nobody listens, init waits a few seconds for the
  * port and goes on without.
@@ -52,7 +52,7 @@
 #define GUEST_REPORT_PORT      "org.hypeman.report"
 #define GUEST_AGENT_PORT       "org.hypeman.agent" /* agent_protocol.h */
 #define GUEST_REPORT_LINE_MAX  512
-#define GUEST_STOP_GRACE_S     10
+#define GUEST_STOP_MS_MAX      3600000
 
 /* Serials of the disks. */
 #define GUEST_DISK_IMAGE   "image"

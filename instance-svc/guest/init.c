@@ -165,12 +165,23 @@ static void reap(struct init *init)
 	}
 }
 
-static void stop_command(struct init *init)
+/* A second word may shorten the grace, not lengthen it. */
+static void stop_command(struct init *init, int grace_ms)
 {
-	if (init->kill_at_ms != 0)
-		return;
-	init->kill_at_ms = now_ms() + GUEST_STOP_GRACE_S * 1000LL;
-	kill(init->command.pid, SIGTERM);
+	long long kill_at_ms = now_ms() + grace_ms;
+
+	if (init->kill_at_ms == 0)
+		kill(init->command.pid, SIGTERM);
+	if (init->kill_at_ms == 0 || kill_at_ms < init->kill_at_ms)
+		init->kill_at_ms = kill_at_ms;
+}
+
+static void take_report(struct init *init)
+{
+	int grace_ms = report_read_stop(&init->report);
+
+	if (grace_ms >= 0)
+		stop_command(init, grace_ms);
 }
 
 /* How long poll may sleep; kills when the grace is over. */
@@ -204,8 +215,8 @@ static void supervise(struct init *init)
 		port_is_quiet = (polls[2].revents & (POLLIN | POLLHUP)) == POLLHUP;
 		if (polls[1].revents)
 			take_command_event(init);
-		if (polls[2].revents && report_read_stop(&init->report))
-			stop_command(init);
+		if (polls[2].revents)
+			take_report(init);
 		if (polls[0].revents)
 			reap(init);
 	}

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -65,24 +66,36 @@ void report_send(struct report *report, const char *format, ...)
 	}
 }
 
-bool report_read_stop(struct report *report)
+/* "stop MILLISECONDS"; -1: another line. */
+static int stop_parse(const char *line)
 {
-	bool stop = false;
+	long grace;
+	char *end;
+
+	if (strncmp(line, "stop ", 5) != 0 || line[5] < '0' || line[5] > '9')
+		return -1;
+	grace = strtol(line + 5, &end, 10);
+	return *end == '\0' && grace <= GUEST_STOP_MS_MAX ? (int)grace : -1;
+}
+
+int report_read_stop(struct report *report)
+{
+	int grace = -1;
 	char byte;
 
 	while (report->fd >= 0 && read(report->fd, &byte, 1) == 1) {
 		if (byte != '\n') {
-			if (report->input_length == sizeof(report->input))
+			if (report->input_length == sizeof(report->input) - 1)
 				report->skipping = true;
 			else
 				report->input[report->input_length++] = byte;
 			continue;
 		}
-		if (!report->skipping && report->input_length == strlen("stop") &&
-		    memcmp(report->input, "stop", report->input_length) == 0)
-			stop = true;
+		report->input[report->input_length] = '\0';
+		if (!report->skipping && stop_parse(report->input) >= 0)
+			grace = stop_parse(report->input);
 		report->input_length = 0;
 		report->skipping = false;
 	}
-	return stop;
+	return grace;
 }

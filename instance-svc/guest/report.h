@@ -24,7 +24,7 @@ void report_open(struct report *report);
 void report_send(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Reads what is there. True when a whole line "stop" was among it. */
-bool report_read_stop(struct report *report);
+/* Reads what is there. The grace in milliseconds when a "stop" was among it, else -1. */
+int report_read_stop(struct report *report);
 
 #endif
