@@ -12,6 +12,7 @@
 #include "exec.h"
 #include "idempotency.h"
 #include "long_call.h"
+#include "openapi.h"
 #include "prometheus.h"
 #include "proto_message.h"
 #include "sse.h"
@@ -68,6 +69,16 @@ static int init_metrics(struct gateway *gateway, struct err *err)
 	return gateway->metrics ? 0 : -1;
 }
 
+static int init_openapi(struct gateway *gateway, const struct descriptor_set *sets, size_t count,
+			struct err *err)
+{
+	scoped(proto_docs_free) struct proto_docs *docs = proto_docs_new(sets, count, err);
+
+	if (!docs)
+		return -1;
+	return openapi_write(&gateway->routes, docs, gateway->auth != NULL, &gateway->openapi, err);
+}
+
 int gateway_init(struct gateway *gateway, struct err *err)
 {
 	const struct descriptor_set sets[] = {
@@ -76,9 +87,10 @@ int gateway_init(struct gateway *gateway, struct err *err)
 	};
 
 	gateway->fields = field_table_new(sets, sizeof(sets) / sizeof(sets[0]), err);
-	if (!gateway->fields || route_table_init(&gateway->routes, gateway->fields, err))
+	if (!gateway->fields || route_table_init(&gateway->routes, gateway->fields, err) ||
+	    init_joins(gateway, err) || init_metrics(gateway, err))
 		return -1;
-	return init_joins(gateway, err) || init_metrics(gateway, err) ? -1 : 0;
+	return init_openapi(gateway, sets, sizeof(sets) / sizeof(sets[0]), err);
 }
 
 void gateway_done(struct gateway *gateway)
@@ -88,6 +100,7 @@ void gateway_done(struct gateway *gateway)
 	free(gateway->joins);
 	metrics_free(gateway->metrics);
 	traffic_free(gateway->traffic);
+	text_done(&gateway->openapi);
 	field_table_free(gateway->fields);
 	services_done(&gateway->services);
 }
@@ -188,6 +201,9 @@ static int run_unary(struct gateway *gateway, const struct route *route, struct 
 	case ROUTE_METRICS:
 		work->response.content_type = PROMETHEUS_CONTENT_TYPE;
 		return metrics_run(gateway->metrics, &work->response.body, err);
+	case ROUTE_OPENAPI:
+		text_append(&work->response.body, gateway->openapi.bytes, gateway->openapi.length);
+		return 0;
 	case ROUTE_JOIN:
 		return run_join(gateway, route, &work->response.body, err);
 	case ROUTE_LONG:

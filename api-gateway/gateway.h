@@ -38,6 +38,7 @@ struct gateway {
 	atomic_uint streams;
 	struct traffic *traffic; /* owned */
 	struct metrics *metrics; /* owned */
+	struct text openapi;	 /* owned */
 };
 
 int gateway_init(struct gateway *gateway, struct err *err);

@@ -45,6 +45,7 @@ enum route_kind {
 	ROUTE_PART,
 	ROUTE_HEALTH,
 	ROUTE_METRICS,
+	ROUTE_OPENAPI,
 };
 
 struct route {

@@ -43,7 +43,7 @@ function(hypeman_protos name)
 	list(TRANSFORM inputs PREPEND ${proto_root}/)
 	add_custom_command(
 		OUTPUT ${stem}.pb
-		COMMAND ${PROTOC} -I${proto_root} -I${PROTO_WELL_KNOWN} --include_imports
+		COMMAND ${PROTOC} -I${proto_root} -I${PROTO_WELL_KNOWN} --include_imports --include_source_info
 			--descriptor_set_out=${stem}.pb ${files}
 		DEPENDS ${inputs} VERBATIM)
 	file(CONFIGURE OUTPUT ${stem}.S CONTENT
