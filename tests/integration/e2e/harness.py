@@ -174,6 +174,8 @@ class Quickstart:
 
     def show_logs(self):
         for name in "simhost.log", "gpu-agent.log", "instance-svc.log", "api-gateway.log":
+            if not os.path.exists(f"{self.state}/logs/{name}"):
+                continue
             lines = read(f"{self.state}/logs/{name}").splitlines()[-40:]
             print("".join(f"# {name}: {line}\n" for line in lines), end="", flush=True)
 
