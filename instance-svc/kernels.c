@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -113,7 +114,8 @@ static int copy_file(int from, int directory, const char *name)
 
 	if (to < 0)
 		return -errno;
-	while ((n = copy_file_range(from, NULL, to, NULL, 1 << 30, 0)) > 0)
+	/* Not copy_file_range(): it refuses two kinds of file system. */
+	while ((n = sendfile(to, from, NULL, 1 << 30)) > 0)
 		;
 	if (n < 0 || fchmod(to, 0644) < 0 || fsync(to) < 0)
 		return -errno;

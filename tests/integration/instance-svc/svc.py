@@ -348,6 +348,7 @@ class Service:
         self.registry = Registry(self.work)
         self.agent = Agent(self.gpu, self.work + "/agent.sock")
         self.state = self.folder("state", owner=True)
+        self.limit_state(settings.pop("state_bytes", 0))
         self.run = self.folder("run", owner=True)
         self.settings = settings
         self.log = self.work + "/log"
@@ -361,6 +362,13 @@ class Service:
         if owner:
             shutil.chown(path, self.user, self.user)
         return path
+
+    def limit_state(self, size):
+        """The state lies on a file system of its own; 0: it does not."""
+        if size:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "none",
+                            self.state], check=True)
+            shutil.chown(self.state, self.user, self.user)
 
     def make_user(self):
         subprocess.run(["useradd", "--no-create-home", "--home-dir", self.work, "--shell",
@@ -543,6 +551,8 @@ class Service:
             lines = [l for l in open(path) if not l.startswith(self.user + ":")]
             with open(path, "w") as file:
                 file.writelines(lines)
+        if os.path.ismount(self.state):
+            subprocess.run(["umount", self.state], check=False)
         shutil.rmtree(self.work, ignore_errors=True)
 
 
