@@ -284,6 +284,7 @@ struct lease *lease_add_locked(struct agent *agent, const struct allocation *all
 	struct lease **leases =
 		realloc(agent->leases, (agent->lease_count + 1) * sizeof(*agent->leases));
 	struct lease *lease = NULL;
+	size_t place;
 
 	if (leases) {
 		agent->leases = leases;
@@ -293,7 +294,14 @@ struct lease *lease_add_locked(struct agent *agent, const struct allocation *all
 		return NULL;
 	lease->allocation = *allocation;
 	lease_start_locked(lease);
-	agent->leases[agent->lease_count++] = lease;
+	/* What came late has an older number than the last. */
+	for (place = agent->lease_count; place > 0; place--) {
+		if (agent->leases[place - 1]->allocation.sequence < allocation->sequence)
+			break;
+		agent->leases[place] = agent->leases[place - 1];
+	}
+	agent->leases[place] = lease;
+	agent->lease_count++;
 	agent_touch_locked(agent);
 	return lease;
 }

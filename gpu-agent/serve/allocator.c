@@ -71,22 +71,38 @@ static int answer_known_locked(struct agent *agent, const struct create_request 
 	return 1;
 }
 
-/* A row whose allocation is not live any more. */
+static bool is_live(struct agent *agent, const char *id)
+{
+	bool live;
+
+	pthread_mutex_lock(&agent->lock);
+	live = lease_find_locked(agent, id) != NULL;
+	pthread_mutex_unlock(&agent->lock);
+	return live;
+}
+
+/*
+ * A row whose allocation is not live any more. One that was live when it was read may have been
+ * undone since, which frees the request: it is read once more.
+ */
 static int check_not_deleted(struct agent *agent, const struct create_request *request,
 			     struct err *err)
 {
+	char seen[OPS_UUID_SIZE] = "";
 	struct allocation row;
-	bool live;
-	int r = records_find_request(agent->records, request->principal, request->request_id, &row,
-				     err);
 
-	if (r <= 0)
-		return r;
-	pthread_mutex_lock(&agent->lock);
-	live = lease_find_locked(agent, row.id) != NULL;
-	pthread_mutex_unlock(&agent->lock);
-	if (live)
-		return 0;
+	for (;;) {
+		int r = records_find_request(agent->records, request->principal,
+					     request->request_id, &row, err);
+
+		if (r <= 0)
+			return r;
+		if (is_live(agent, row.id))
+			return 0;
+		if (row.state == ALLOCATION_CLOSED || strcmp(row.id, seen) == 0)
+			break;
+		memcpy(seen, row.id, sizeof(seen));
+	}
 	if (check_same(&row, request, err))
 		return -1;
 	return refuse_deleted(request, err);

@@ -168,7 +168,10 @@ static void write_end(struct agent *agent, const struct allocation *allocation)
 			  err.message, allocation->id);
 }
 
-/* Still there: back on the shelf, for the caller's next try or for recovery. */
+/*
+ * Still there: back on the shelf, for the caller's next try or for recovery. Its end is wanted:
+ * whoever uses it, a worker of a monitor that was killed perhaps, is not waited for in vain.
+ */
 static int keep(struct agent *agent, struct lease *take_lease, enum allocation_state state,
 		enum removal removal)
 {
@@ -176,7 +179,7 @@ static int keep(struct agent *agent, struct lease *take_lease, enum allocation_s
 	take_lease->allocation.state = state;
 	take_lease->unsettled = removal == REMOVAL_UNKNOWN;
 	lease_end_locked(agent, take_lease);
-	if (removal == REMOVAL_LATE || removal == REMOVAL_UNKNOWN)
+	if (removal != REMOVAL_FAILED && state != ALLOCATION_READY)
 		(void)agent_request_scan_locked(agent, DRAIN_RESCAN_MS);
 	pthread_mutex_unlock(&agent->lock);
 	return -1;

@@ -211,6 +211,10 @@ static void scan_locked(const struct fake_worker *worker, const struct op_reques
 	struct op_record *records;
 	size_t count = fake_kernel_scan(&worker->monitor->kernel, &records);
 
+	if (fault == FAULT_HANG_AFTER) {
+		hang_locked(worker);
+		unhang_locked(worker);
+	}
 	for (size_t i = 0; i < count; i++) {
 		if (!is_in_scope(request, subject_of(&records[i])))
 			continue;

@@ -15,7 +15,7 @@
 enum fake_fault {
 	FAULT_NONE,
 	FAULT_HANG_BEFORE, /* stuck in the kernel, which acts when fake_monitor_unstick() comes */
-	FAULT_HANG_AFTER,  /* the kernel has acted, the worker is stuck in it still */
+	FAULT_HANG_AFTER,  /* the kernel has acted or was read, the worker is stuck in it still */
 	FAULT_DIE_BEFORE,  /* killed */
 	FAULT_DIE_AFTER,
 	FAULT_KERNEL,	  /* refused with EIO, nothing changed */

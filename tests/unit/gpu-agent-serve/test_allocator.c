@@ -424,13 +424,40 @@ struct pauser {
 	struct err err;
 };
 
-static void *hang(void *argument)
+static void *ask(void *argument)
 {
 	struct pauser *pauser = argument;
 	struct allocation allocation;
 
 	pauser->result = create(1, "L40S-1Q", &allocation, &pauser->err);
 	return NULL;
+}
+
+/* Asked again between the reading of its row and the look at what is live. */
+static void a_request_whose_create_is_being_undone_is_free_again(void **state)
+{
+	struct agent *agent = fixture.agent;
+	struct allocation undone;
+	struct pauser again;
+	struct lease *lease;
+	struct err err;
+
+	(void)state;
+	fixture_scan(&fixture);
+	fake_monitor_fail(&fixture.monitor, OP_CREATE_MDEV, FAULT_DIE_BEFORE, 1);
+	assert_int_equal(create(1, "L40S-1Q", &undone, &err), -1);
+
+	pthread_mutex_lock(&agent->lock);
+	assert_int_equal(pthread_create(&again.thread, NULL, ask, &again), 0);
+	usleep(100 * 1000); /* it has read the row, and waits for the lock */
+	lease = agent->leases[0];
+	assert_int_equal(records_undo(fixture.records, lease->allocation.id, &err), 0);
+	lease_drop_locked(agent, lease);
+	pthread_mutex_unlock(&agent->lock);
+
+	pthread_join(again.thread, NULL);
+	assert_int_equal(again.result, 0);
+	assert_int_equal(fixture_check_no_leak(&fixture), 1);
 }
 
 static void while_one_create_hangs_others_and_reads_go_on(void **state)
@@ -442,7 +469,7 @@ static void while_one_create_hangs_others_and_reads_go_on(void **state)
 	(void)state;
 	fixture_start_threads(&fixture);
 	fake_monitor_fail(&fixture.monitor, OP_CREATE_MDEV, FAULT_HANG_BEFORE, 1);
-	assert_int_equal(pthread_create(&pauser.thread, NULL, hang, &pauser), 0);
+	assert_int_equal(pthread_create(&pauser.thread, NULL, ask, &pauser), 0);
 	fake_monitor_wait_stuck(&fixture.monitor);
 	assert_int_equal(fixture_available(&fixture, "L40S-1Q"), 63);
 	assert_int_equal(create(2, "L40S-4Q", &allocation, &err), 0);
@@ -531,6 +558,7 @@ int main(void)
 		TEST(a_device_in_use_stays_and_its_holder_is_named),
 		TEST(a_kernel_that_lets_go_late_is_waited_for),
 		TEST(a_create_that_hangs_is_set_aside_until_a_scan_tells),
+		TEST(a_request_whose_create_is_being_undone_is_free_again),
 		TEST(while_one_create_hangs_others_and_reads_go_on),
 		TEST(a_delete_that_hangs_keeps_the_slot_until_the_device_is_gone),
 		TEST(what_strangers_make_counts_as_used_and_stays),

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
+#include "gpu-agent/serve/clock.h"
 #include "gpu-agent/serve/recovery.h"
 
 static struct fixture fixture;
@@ -200,6 +201,27 @@ static void a_device_of_an_undone_create_that_comes_late_is_removed(void **state
 	assert_int_equal(fixture_check_no_leak(&fixture), 0);
 }
 
+/* Numbers only grow, and those that are live are walked by number. */
+static void one_that_comes_after_younger_allocations_is_removed_too(void **state)
+{
+	struct allocation row = plant(ALLOCATION_UNDONE, false, false);
+	struct allocation younger;
+	struct create_request request = fixture_request(2, "L40S-1Q");
+	struct err err;
+
+	(void)state;
+	fixture_scan(&fixture);
+	assert_int_equal(allocator_create(fixture.agent, &request, &younger, &err), 0);
+	assert_true(younger.sequence > row.sequence);
+	assert_int_equal(
+		fake_kernel_create(&fixture.monitor.kernel, 0, 3, fake_type_find(row.type), row.id),
+		0);
+	fixture.monitor.kernel.mdevs[0][3].in_journal = true;
+	fixture_scan(&fixture);
+	assert_false(exists(&row));
+	assert_int_equal(fixture_check_no_leak(&fixture), 1);
+}
+
 static void a_device_of_a_closed_allocation_is_removed(void **state)
 {
 	struct allocation row = plant(ALLOCATION_CLOSED, true, true);
@@ -376,6 +398,48 @@ static void removal_in_the_background_goes_on_until_the_holder_is_gone(void **st
 	assert_int_equal(state_of(&row), ALLOCATION_CLOSED);
 }
 
+/* Of a worker that outlived its monitor, say, whose own removal is about to end. */
+static void a_release_that_somebody_holds_up_is_looked_at_again_soon(void **state)
+{
+	struct allocation row = plant(ALLOCATION_RELEASING, true, true);
+	int64_t due_ms;
+
+	(void)state;
+	fake_monitor_fail(&fixture.monitor, OP_REMOVE_MDEV, FAULT_IN_USE, 1);
+	fixture_scan(&fixture);
+	assert_int_equal(state_of(&row), ALLOCATION_RELEASING);
+	due_ms = fixture.agent->scan_due_ms - clock_monotonic_ms();
+	assert_true(due_ms <= 2000);
+}
+
+static void *scan_once(void *argument)
+{
+	(void)argument;
+	fixture_scan(&fixture);
+	return NULL;
+}
+
+/* Such a scan has read the host before the create, and is published after it. */
+static void a_slow_scan_that_missed_a_create_closes_nothing(void **state)
+{
+	pthread_t thread;
+	struct err err;
+
+	(void)state;
+	fixture_scan(&fixture);
+	fake_monitor_fail(&fixture.monitor, OP_SCAN, FAULT_HANG_AFTER, 1);
+	assert_int_equal(pthread_create(&thread, NULL, scan_once, NULL), 0);
+	fake_monitor_wait_stuck(&fixture.monitor);
+	assert_int_equal(ask_again(&err), 0);
+	fake_monitor_unstick(&fixture.monitor);
+	pthread_join(thread, NULL);
+	assert_int_equal(fixture_check_no_leak(&fixture), 1);
+	assert_int_equal(fixture_available(&fixture, "L40S-1Q"), 63);
+
+	fixture_scan(&fixture);
+	assert_int_equal(fixture_check_no_leak(&fixture), 1);
+}
+
 static void the_catalogue_is_kept_across_restarts(void **state)
 {
 	struct catalogue catalogue = { 0 };
@@ -408,6 +472,7 @@ int main(void)
 		TEST(killed_after_the_kernels_remove_it_is_closed),
 		TEST(after_a_reboot_what_was_ready_is_closed),
 		TEST(a_device_of_an_undone_create_that_comes_late_is_removed),
+		TEST(one_that_comes_after_younger_allocations_is_removed_too),
 		TEST(a_device_of_a_closed_allocation_is_removed),
 		TEST(a_device_without_a_record_is_foreign_even_if_root_made_it),
 		TEST(a_worker_killed_before_or_after_the_create_leaks_nothing),
@@ -417,6 +482,8 @@ int main(void)
 		TEST(what_an_earlier_life_left_waits_for_its_workers),
 		TEST(what_an_earlier_life_left_waits_for_no_younger_worker),
 		TEST(removal_in_the_background_goes_on_until_the_holder_is_gone),
+		TEST(a_release_that_somebody_holds_up_is_looked_at_again_soon),
+		TEST(a_slow_scan_that_missed_a_create_closes_nothing),
 		TEST(the_catalogue_is_kept_across_restarts),
 	};
 
