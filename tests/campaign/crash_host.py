@@ -16,7 +16,7 @@ import grpc
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../integration/gpu-agent-serve"))
-from agent import FIRST_GID, Host, REPO, details_of, kill, reason_of, refusal, wait_until
+from agent import FIRST_GID, Host, kill, reason_of, refusal, wait_until, write_boards
 
 PEERS = ["tester:0:reader+registrar+allocator"]
 FUNCTIONS = 4  # virtual ones of a GPU; and so many 12Q fit any of the GPUs
@@ -25,7 +25,6 @@ NEVER_S, OFTEN_S = 3600, 2
 KEEPER_GID, TARGET_GID = FIRST_GID + 1, FIRST_GID + 2
 DRIVER = "bus/pci/devices/{}/driver"
 
-# Board files with the few types and functions that keep a scan short.
 BOARDS = ("a40", "l40s", "rtxa6000")
 SPEC = ("a40:1@0000:41:00.0,l40s:1:vendor@0000:61:00.0,rtxa6000:1@0000:71:00.0," +
         ",".join(f"l40s:1:passthrough@0000:{bus}:00.0" for bus in (81, 82, 83)))
@@ -44,17 +43,6 @@ ROOM = FUNCTIONS - 2  # beside the foreign one and the keeper
 FAULTS = ("create-hang", "create-hang-before", "remove-hang", "remove-hang-before", "type-hang",
           "type-hang-before", "probe-hang", "probe-hang-before", "override-hang-before",
           "unbind-hang", "unbind-hang-before")
-
-
-def write_boards(folder):
-    for board in BOARDS:
-        with open(os.path.join(REPO, f"deploy/simhost/boards/{board}.board")) as source, \
-                open(os.path.join(folder, f"{board}.board"), "w") as copy:
-            for line in source:
-                if line.startswith("type") and '-12Q"' not in line and '-24Q"' not in line:
-                    continue
-                copy.write(f"vfs {FUNCTIONS}\n" if line.startswith("vfs") else line)
-    return folder
 
 
 class Tracer:
@@ -80,7 +68,8 @@ class CrashHost(Host):
 
     def __init__(self, build, looks_often):
         super().__init__(build, SPEC, rescan_seconds=OFTEN_S if looks_often else NEVER_S,
-                         boards=write_boards(tempfile.mkdtemp(prefix="boards-")))
+                         boards=write_boards(tempfile.mkdtemp(prefix="boards-"), BOARDS,
+                                             ("-12Q", "-24Q"), FUNCTIONS))
         self.user = None
         self.restarts = 0  # of serve, by this monitor
         self.control(f"unbind {FOREIGN_BOUND}")
