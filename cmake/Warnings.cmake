@@ -19,6 +19,18 @@ if(HYPEMAN_SANITIZE)
 		-fno-sanitize-recover=all)
 	add_link_options(-fsanitize=${HYPEMAN_SANITIZE})
 endif()
+
+# For programs that never have a second thread: ThreadSanitizer would find nothing in them, and it
+# starts a thread of its own in each child that they fork.
+function(hypeman_single_thread)
+	if(HYPEMAN_SANITIZE STREQUAL "thread")
+		foreach(target ${ARGN})
+			target_compile_options(${target} PRIVATE -fno-sanitize=thread)
+			target_link_options(${target} PRIVATE -fno-sanitize=thread)
+		endforeach()
+	endif()
+endfunction()
+
 if(HYPEMAN_FUZZ)
 	add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
