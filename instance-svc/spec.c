@@ -249,6 +249,21 @@ static int read_devices(const wire_spec *wire, struct spec *spec, struct err *er
 	return 0;
 }
 
+/* Left out or not, there is one of each; another than was asked for is never taken instead. */
+static int check_machine(const wire_spec *wire, struct err *err)
+{
+	if (*wire->hypervisor && strcmp(wire->hypervisor, "qemu") != 0)
+		return err_field(err, "instance.hypervisor",
+				 "hypervisor is '%.64s': must be \"qemu\" or left out",
+				 wire->hypervisor);
+	if (*wire->kernel)
+		return err_field(err, "instance.kernel",
+				 "kernel is '%.64s': must be left out: every instance boots this "
+				 "host's guest kernel, and none that an image carries",
+				 wire->kernel);
+	return 0;
+}
+
 int spec_from_wire(const wire_spec *wire, struct spec **ret, struct err *err)
 {
 	scoped(spec_free) struct spec *spec = calloc(1, sizeof(*spec));
@@ -270,12 +285,9 @@ int spec_from_wire(const wire_spec *wire, struct spec **ret, struct err *err)
 	    read_sizes(wire, spec, err) < 0 || read_command(wire, spec, err) < 0 ||
 	    read_gpu(wire, spec, err) < 0 || read_devices(wire, spec, err) < 0 ||
 	    spec_read_volumes(wire, spec, err) < 0 ||
-	    (wire->network && spec_read_rates(wire->network, spec, err) < 0))
+	    (wire->network && spec_read_rates(wire->network, spec, err) < 0) ||
+	    check_machine(wire, err) < 0)
 		return -1;
-	if (*wire->hypervisor && strcmp(wire->hypervisor, "qemu") != 0)
-		return err_field(err, "instance.hypervisor",
-				 "hypervisor is '%.64s': must be \"qemu\" or left out",
-				 wire->hypervisor);
 	spec->network = true;
 	if (wire->network && wire->network->enabled_opt_case ==
 				     HYPEMAN__INSTANCE__V1__NETWORK_SPEC__ENABLED_OPT_ENABLED)

@@ -95,7 +95,7 @@ static void expect_refusal(const wire_spec *wire, const char *field, const char 
 static void each_refusal_names_the_field_and_the_value(void **state)
 {
 	static char text[] = "nonsense", tiny[] = "1MB", huge[] = "1000T", odd[] = "200000001B",
-		    xen[] = "xen", empty[] = "";
+		    xen[] = "xen", own[] = "image", empty[] = "";
 	static Hypeman__Instance__V1__GpuSpec gpu = HYPEMAN__INSTANCE__V1__GPU_SPEC__INIT;
 	static char *no_program[] = { empty };
 	wire_spec wire;
@@ -115,6 +115,10 @@ static void each_refusal_names_the_field_and_the_value(void **state)
 	expect_refusal(&wire, "instance.overlay_size", "multiple of 4096");
 	wire = minimal(), wire.hypervisor = xen;
 	expect_refusal(&wire, "instance.hypervisor", "hypervisor is 'xen'");
+	wire = minimal(), wire.kernel = own;
+	expect_refusal(&wire, "instance.kernel", "kernel is 'image': must be left out");
+	wire = minimal(), wire.kernel = text;
+	expect_refusal(&wire, "instance.kernel", "kernel is 'nonsense'");
 	wire = minimal(), wire.gpu = &gpu;
 	expect_refusal(&wire, "instance.gpu.profile", "gpu.profile is ''");
 	wire = minimal(), wire.n_entrypoint = 1, wire.entrypoint = no_program;
