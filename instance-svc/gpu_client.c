@@ -139,13 +139,27 @@ static int lease_from_wire(const wire_allocation *wire, const char *request_id,
 	return 0;
 }
 
-/* The agent names its own field; our caller knows it by ours. */
+/* The agent names its own field; our caller knows it by ours, and its body without "instance.". */
 static int refuse_reservation(struct err *err)
 {
-	if (strcmp(err->field, "vgpu.profile") == 0)
-		snprintf(err->field, sizeof(err->field), "instance.gpu.profile");
-	else if (strcmp(err->field, "device.device") == 0)
-		snprintf(err->field, sizeof(err->field), "instance.devices");
+	static const struct {
+		const char *theirs, *ours, *in_body;
+	} fields[] = {
+		{ "vgpu.profile", "instance.gpu.profile", "gpu.profile" },
+		{ "device.device", "instance.devices", "devices" },
+	};
+	const struct err said = *err;
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		size_t length = strlen(fields[i].theirs);
+
+		if (strcmp(said.field, fields[i].theirs) != 0)
+			continue;
+		snprintf(err->field, sizeof(err->field), "%s", fields[i].ours);
+		if (strncmp(said.message, fields[i].theirs, length) == 0)
+			snprintf(err->message, sizeof(err->message), "%s%s", fields[i].in_body,
+				 said.message + length);
+	}
 	return -1;
 }
 

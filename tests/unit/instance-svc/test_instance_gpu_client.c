@@ -23,7 +23,8 @@ typedef Hypeman__Gpu__V1__Allocation wire_allocation;
 
 struct agent {
 	wire_allocation allocation; /* the answer to a creation */
-	enum err_reason refusal;    /* or this */
+	enum err_reason refusal;    /* or this, */
+	const char *refused_field;  /* which names this one first */
 	size_t pages;		    /* of lists, one allocation each */
 	size_t listed, deleted;
 	char profile[64], device[64];
@@ -47,6 +48,12 @@ static int create(struct rpc_call *call, const ProtobufCMessage *message, void *
 		HYPEMAN__GPU__V1__CREATE_ALLOCATION_RESPONSE__INIT;
 	struct agent *agent = user;
 
+	if (agent->refused_field) {
+		err_set(err, agent->refusal, "%s is 'H100', not vgpu.profile",
+			agent->refused_field);
+		snprintf(err->field, sizeof(err->field), "%s", agent->refused_field);
+		return -1;
+	}
 	if (agent->refusal != ERR_NONE)
 		return err_set(err, agent->refusal, "no");
 	if (request->vgpu)
@@ -384,6 +391,29 @@ static void refusals_are_passed_on_and_told_from_accidents(void **state)
 	}
 }
 
+static void a_field_is_named_as_in_the_clients_body(void **state)
+{
+	static const struct {
+		const char *theirs, *field, *message;
+	} cases[] = {
+		{ "vgpu.profile", "instance.gpu.profile",
+		  "gpu.profile is 'H100', not vgpu.profile" },
+		{ "device.device", "instance.devices", "devices is 'H100', not vgpu.profile" },
+		{ "grant_gid", "grant_gid", "grant_gid is 'H100', not vgpu.profile" },
+	};
+	struct fixture *f = *state;
+	struct gpu_lease lease;
+
+	f->agent.refusal = ERR_UNKNOWN_PROFILE;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		f->agent.refused_field = cases[i].theirs;
+		assert_int_equal(reserve(f, &lease), -1);
+		assert_int_equal(f->err.reason, ERR_UNKNOWN_PROFILE);
+		assert_string_equal(f->err.field, cases[i].field);
+		assert_string_equal(f->err.message, cases[i].message);
+	}
+}
+
 static void giving_back_what_is_gone_succeeds(void **state)
 {
 	struct fixture *f = *state;
@@ -452,6 +482,7 @@ int main(void)
 		TEST(a_device_is_found_by_id_name_or_kind),
 		TEST(an_answer_that_is_not_plausible_is_not_believed),
 		TEST(refusals_are_passed_on_and_told_from_accidents),
+		TEST(a_field_is_named_as_in_the_clients_body),
 		TEST(giving_back_what_is_gone_succeeds),
 		TEST(every_page_of_a_list_is_read),
 		TEST(an_agent_that_is_down_is_unavailable),
