@@ -8,6 +8,7 @@
 #include "rate.h"
 #include "size.h"
 #include "strv.h"
+#include "wire.h"
 
 typedef Hypeman__Instance__V1__Instance wire_instance;
 typedef Hypeman__Instance__V1__InstanceDevice wire_device;
@@ -16,31 +17,10 @@ typedef Hypeman__Instance__V1__Instance__EnvEntry wire_env;
 typedef Hypeman__Instance__V1__GetResourcesResponse wire_resources;
 typedef Hypeman__Instance__V1__ResourceAllocation wire_allocation;
 
-/* A text of a message under construction. */
-static bool set_text(char **field, const char *text)
-{
-	char *copy = strdup(text);
-
-	if (copy)
-		*field = copy;
-	return copy != NULL;
-}
-
 /* Left unset for 0. */
 static bool set_time(Google__Protobuf__Timestamp **field, int64_t ms)
 {
-	Google__Protobuf__Timestamp *time;
-
-	if (ms == 0)
-		return true;
-	time = malloc(sizeof(*time));
-	if (!time)
-		return false;
-	google__protobuf__timestamp__init(time);
-	time->seconds = ms / 1000;
-	time->nanos = (int32_t)(ms % 1000) * 1000000;
-	*field = time;
-	return true;
+	return ms == 0 || wire_set_time(field, ms);
 }
 
 static bool add_env(wire_instance *wire, const char *entry)
@@ -72,7 +52,7 @@ static bool set_env(wire_instance *wire, char *const *env)
 
 static bool set_rate(char **field, uint64_t bps)
 {
-	return bps == 0 || set_text(field, RATE_STR(bps));
+	return bps == 0 || wire_set_text(field, RATE_STR(bps));
 }
 
 static bool set_network(wire_instance *wire, const struct spec *spec)
@@ -99,8 +79,8 @@ static bool set_volumes(wire_instance *wire, const struct spec *spec)
 		hypeman__instance__v1__volume_mount__init(mount);
 		wire->volumes[wire->n_volumes++] = mount;
 		mount->readonly = spec->volumes[i].read_only;
-		if (!set_text(&mount->volume_id, spec->volumes[i].id) ||
-		    !set_text(&mount->mount_path, spec->volumes[i].path))
+		if (!wire_set_text(&mount->volume_id, spec->volumes[i].id) ||
+		    !wire_set_text(&mount->mount_path, spec->volumes[i].path))
 			return false;
 	}
 	return wire->volumes != NULL;
@@ -121,17 +101,17 @@ static bool set_gpu(wire_gpu **field, const struct record *record, const struct 
 	*field = gpu;
 	gpu->framebuffer_mb = lease->framebuffer_mb;
 	gpu->simulated = lease->simulated;
-	if (!set_text(&gpu->profile, lease->profile[0] ? lease->profile : spec->gpu_profile))
+	if (!wire_set_text(&gpu->profile, lease->profile[0] ? lease->profile : spec->gpu_profile))
 		return false;
 	if (!lease->id.s[0])
 		return true;
 	if (lease->mdev_uuid.s[0]) {
-		if (!set_text(&gpu->mdev_uuid, lease->mdev_uuid.s))
+		if (!wire_set_text(&gpu->mdev_uuid, lease->mdev_uuid.s))
 			return false;
 		gpu->mdev_uuid_opt_case =
 			HYPEMAN__INSTANCE__V1__INSTANCE_GPU__MDEV_UUID_OPT_MDEV_UUID;
 	}
-	if (!set_text(&gpu->pci_address, lease->pci_address))
+	if (!wire_set_text(&gpu->pci_address, lease->pci_address))
 		return false;
 	gpu->pci_address_opt_case =
 		HYPEMAN__INSTANCE__V1__INSTANCE_GPU__PCI_ADDRESS_OPT_PCI_ADDRESS;
@@ -147,11 +127,12 @@ static bool add_device(wire_device **list, const char *name, const struct hold *
 		return false;
 	*list = device;
 	hypeman__instance__v1__instance_device__init(device);
-	if (!set_text(&device->name, name) || !set_text(&device->id, hold->lease.device_id.s))
+	if (!wire_set_text(&device->name, name) ||
+	    !wire_set_text(&device->id, hold->lease.device_id.s))
 		return false;
 	if (!hold->lease.id.s[0])
 		return true;
-	if (!set_text(&device->pci_address, hold->lease.pci_address))
+	if (!wire_set_text(&device->pci_address, hold->lease.pci_address))
 		return false;
 	device->pci_address_opt_case =
 		HYPEMAN__INSTANCE__V1__INSTANCE_DEVICE__PCI_ADDRESS_OPT_PCI_ADDRESS;
@@ -181,7 +162,7 @@ static bool set_devices(wire_device ***ret, size_t *ret_count, const struct reco
 /* Left empty for 0. */
 static bool set_size(char **field, uint64_t bytes)
 {
-	return bytes == 0 || set_text(field, SIZE_STR(bytes));
+	return bytes == 0 || wire_set_text(field, SIZE_STR(bytes));
 }
 
 static bool set_machine(wire_instance *wire, const struct record *record, const struct spec *spec)
@@ -190,19 +171,19 @@ static bool set_machine(wire_instance *wire, const struct record *record, const 
 	wire->autostart = spec->autostart;
 	wire->has_snapshot = record->snapshot_bytes > 0 && record->state != STATE_RUNNING &&
 			     record->state != STATE_PAUSED;
-	return set_text(&wire->size, SIZE_STR(spec->memory_bytes)) &&
-	       set_text(&wire->overlay_size, SIZE_STR(spec->overlay_bytes)) &&
+	return wire_set_text(&wire->size, SIZE_STR(spec->memory_bytes)) &&
+	       wire_set_text(&wire->overlay_size, SIZE_STR(spec->overlay_bytes)) &&
 	       set_size(&wire->hotplug_size, spec->hotplug_bytes) &&
 	       set_size(&wire->disk_io_bps, spec->disk_io_bps) &&
-	       set_text(&wire->hypervisor, "qemu") &&
-	       set_text(&wire->kernel, kernels_release(record->kernel).s) &&
+	       wire_set_text(&wire->hypervisor, "qemu") &&
+	       wire_set_text(&wire->kernel, kernels_release(record->kernel).s) &&
 	       set_devices(&wire->devices, &wire->n_devices, record, spec, false);
 }
 
 static bool set_end(wire_instance *wire, const struct record *record)
 {
 	if (record->state_error[0]) {
-		if (!set_text(&wire->state_error, record->state_error))
+		if (!wire_set_text(&wire->state_error, record->state_error))
 			return false;
 		wire->state_error_opt_case =
 			HYPEMAN__INSTANCE__V1__INSTANCE__STATE_ERROR_OPT_STATE_ERROR;
@@ -211,7 +192,7 @@ static bool set_end(wire_instance *wire, const struct record *record)
 		return true;
 	wire->exit_code = record->exit_code;
 	wire->exit_code_opt_case = HYPEMAN__INSTANCE__V1__INSTANCE__EXIT_CODE_OPT_EXIT_CODE;
-	if (!set_text(&wire->exit_message, record->exit_message))
+	if (!wire_set_text(&wire->exit_message, record->exit_message))
 		return false;
 	wire->exit_message_opt_case =
 		HYPEMAN__INSTANCE__V1__INSTANCE__EXIT_MESSAGE_OPT_EXIT_MESSAGE;
@@ -226,8 +207,8 @@ wire_instance *instance_to_wire(const struct record *record, const struct spec *
 		return NULL;
 	hypeman__instance__v1__instance__init(wire);
 	wire->state = (Hypeman__Instance__V1__InstanceState)record->state;
-	if (set_text(&wire->id, record->id.s) && set_text(&wire->name, spec->name) &&
-	    set_text(&wire->image, spec->image) && set_machine(wire, record, spec) &&
+	if (wire_set_text(&wire->id, record->id.s) && wire_set_text(&wire->name, spec->name) &&
+	    wire_set_text(&wire->image, spec->image) && set_machine(wire, record, spec) &&
 	    set_env(wire, spec->env) && set_network(wire, spec) && set_volumes(wire, spec) &&
 	    set_gpu(&wire->gpu, record, spec) && set_time(&wire->created_at, record->created_ms) &&
 	    set_time(&wire->started_at, record->started_ms) &&
@@ -253,8 +234,8 @@ static bool set_resource(Hypeman__Instance__V1__Resource **field, enum resource_
 	if (wire->available < 0)
 		wire->available = 0;
 	wire->oversub_ratio = resource->oversubscription / 100.0;
-	return set_text(&wire->type, resource_name(kind)) &&
-	       set_text(&wire->source, resource->source);
+	return wire_set_text(&wire->type, resource_name(kind)) &&
+	       wire_set_text(&wire->source, resource->source);
 }
 
 wire_resources *resources_to_wire(const struct resources *resources)
@@ -299,8 +280,8 @@ int resources_wire_add(wire_resources *wire, const struct record *record, const 
 	allocation->disk_bytes = (int64_t)(spec->overlay_bytes + record->snapshot_bytes);
 	allocation->network_download_bps = runs ? (int64_t)spec->download_bps : 0;
 	allocation->network_upload_bps = runs ? (int64_t)spec->upload_bps : 0;
-	if (!set_text(&allocation->instance_id, record->id.s) ||
-	    !set_text(&allocation->instance_name, spec->name))
+	if (!wire_set_text(&allocation->instance_id, record->id.s) ||
+	    !wire_set_text(&allocation->instance_name, spec->name))
 		return -ENOMEM;
 	if (record->holds[0].lease.id.s[0] && !set_gpu(&allocation->gpu, record, spec))
 		return -ENOMEM;

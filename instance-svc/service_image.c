@@ -11,6 +11,7 @@
 #include "service.h"
 #include "service_call.h"
 #include "strv.h"
+#include "wire.h"
 
 #define LIST_DEFAULT   100
 #define LIST_MAX       1000
@@ -20,15 +21,6 @@ typedef Hypeman__Image__V1__Image wire_image;
 typedef Hypeman__Image__V1__Image__EnvEntry wire_env;
 
 /* ---- An image as a message ---- */
-
-static bool set_text(char **field, const char *text)
-{
-	char *copy = strdup(text);
-
-	if (copy)
-		*field = copy;
-	return copy != NULL;
-}
 
 static bool set_list(char ***field, size_t *count, char *const *list)
 {
@@ -76,20 +68,7 @@ static bool set_config(wire_image *wire, const struct image *image)
 	if (image->working_dir[0] == '\0')
 		return true;
 	wire->working_dir_opt_case = HYPEMAN__IMAGE__V1__IMAGE__WORKING_DIR_OPT_WORKING_DIR;
-	return set_text(&wire->working_dir, image->working_dir);
-}
-
-static bool set_created(wire_image *wire, int64_t ms)
-{
-	Google__Protobuf__Timestamp *time = malloc(sizeof(*time));
-
-	if (!time)
-		return false;
-	google__protobuf__timestamp__init(time);
-	time->seconds = ms / 1000;
-	time->nanos = (int32_t)(ms % 1000) * 1000000;
-	wire->created_at = time;
-	return true;
+	return wire_set_text(&wire->working_dir, image->working_dir);
 }
 
 static bool set_progress(wire_image *wire, const struct image_progress *progress)
@@ -117,7 +96,7 @@ static bool set_state(wire_image *wire, const struct image_info *info)
 	}
 	if (info->status == IMAGE_FAILED) {
 		wire->error_opt_case = HYPEMAN__IMAGE__V1__IMAGE__ERROR_OPT_ERROR;
-		if (!set_text(&wire->error, info->error))
+		if (!wire_set_text(&wire->error, info->error))
 			return false;
 	}
 	return info->progress.layers_total == 0 || set_progress(wire, &info->progress);
@@ -134,9 +113,10 @@ static wire_image *to_wire(struct image_store *store, const struct image_info *i
 		hypeman__image__v1__image__init(wire);
 		if (info->status == IMAGE_READY)
 			(void)image_store_load(store, info->reference, info->digest, &image, err);
-		if (set_text(&wire->name, info->reference) &&
-		    set_text(&wire->digest, info->digest) && set_created(wire, info->created_ms) &&
-		    set_state(wire, info) && (!image || set_config(wire, image)))
+		if (wire_set_text(&wire->name, info->reference) &&
+		    wire_set_text(&wire->digest, info->digest) &&
+		    wire_set_time(&wire->created_at, info->created_ms) && set_state(wire, info) &&
+		    (!image || set_config(wire, image)))
 			return wire;
 		protobuf_c_message_free_unpacked(&wire->base, NULL);
 	}

@@ -10,6 +10,7 @@
 #include "hypeman/volume/v1/volume_service.pb-c.h"
 #include "service_call.h"
 #include "service_internal.h"
+#include "wire.h"
 
 #define LIST_DEFAULT   100
 #define LIST_MAX       1000
@@ -24,28 +25,6 @@ struct volume_service {
 
 /* ---- A volume as a message ---- */
 
-static bool set_text(char **field, const char *text)
-{
-	char *copy = strdup(text);
-
-	if (copy)
-		*field = copy;
-	return copy != NULL;
-}
-
-static bool set_created(wire_volume *wire, int64_t ms)
-{
-	Google__Protobuf__Timestamp *time = malloc(sizeof(*time));
-
-	if (!time)
-		return false;
-	google__protobuf__timestamp__init(time);
-	time->seconds = ms / 1000;
-	time->nanos = (int32_t)(ms % 1000) * 1000000;
-	wire->created_at = time;
-	return true;
-}
-
 static bool add_attachment(wire_volume *wire, const struct volume_attachment *attachment)
 {
 	Hypeman__Volume__V1__VolumeAttachment *message = malloc(sizeof(*message));
@@ -55,8 +34,8 @@ static bool add_attachment(wire_volume *wire, const struct volume_attachment *at
 	hypeman__volume__v1__volume_attachment__init(message);
 	wire->attachments[wire->n_attachments++] = message;
 	message->readonly = attachment->read_only;
-	return set_text(&message->instance_id, attachment->instance) &&
-	       set_text(&message->mount_path, attachment->path);
+	return wire_set_text(&message->instance_id, attachment->instance) &&
+	       wire_set_text(&message->mount_path, attachment->path);
 }
 
 static bool set_attachments(wire_volume *wire, const struct volume_attachment *list, size_t count)
@@ -85,8 +64,9 @@ static wire_volume *to_wire(const struct volume_service *service, const struct v
 	if (wire) {
 		hypeman__volume__v1__volume__init(wire);
 		wire->size_gb = volume->size_gb;
-		if (set_text(&wire->id, volume->id) && set_text(&wire->name, volume->name) &&
-		    set_created(wire, volume->created_ms) &&
+		if (wire_set_text(&wire->id, volume->id) &&
+		    wire_set_text(&wire->name, volume->name) &&
+		    wire_set_time(&wire->created_at, volume->created_ms) &&
 		    set_attachments(wire, attachments, count))
 			return wire;
 		protobuf_c_message_free_unpacked(&wire->base, NULL);
