@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rate.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <strings.h>
+
+#include "number.h"
 
 static const struct {
 	const char *name;
@@ -32,19 +33,12 @@ static uint64_t unit_find(const char *text)
 
 int rate_parse(const char *text, uint64_t *ret_bps)
 {
-	uint64_t value = 0, unit;
+	uint64_t value, unit;
+	int r;
 
-	if (!isdigit((unsigned char)*text))
-		return -EINVAL;
-	for (; isdigit((unsigned char)*text); text++) {
-		uint64_t digit = (uint64_t)(*text - '0');
-
-		if (value > (INT64_MAX - digit) / 10)
-			return -ERANGE;
-		value = value * 10 + digit;
-	}
-	if (*text == ' ')
-		text++;
+	r = number_read(&text, &value);
+	if (r < 0)
+		return r;
 	unit = unit_find(text);
 	if (unit == 0)
 		return -EINVAL;

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "number.h"
+
 static const struct {
 	char letter;
 	unsigned shift;
@@ -37,20 +39,12 @@ static int unit_shift(const char *text)
 
 int size_parse(const char *text, uint64_t *ret_bytes)
 {
-	uint64_t value = 0;
-	int shift;
+	uint64_t value;
+	int r, shift;
 
-	if (!isdigit((unsigned char)*text))
-		return -EINVAL;
-	for (; isdigit((unsigned char)*text); text++) {
-		uint64_t digit = (uint64_t)(*text - '0');
-
-		if (value > (INT64_MAX - digit) / 10)
-			return -ERANGE;
-		value = value * 10 + digit;
-	}
-	if (*text == ' ')
-		text++;
+	r = number_read(&text, &value);
+	if (r < 0)
+		return r;
 	shift = unit_shift(text);
 	if (shift < 0)
 		return shift;

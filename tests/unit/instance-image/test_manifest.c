@@ -12,21 +12,10 @@
 
 #include <cmocka.h>
 
-#include "instance-svc/image_oci.h"
+#include "architecture.h"
 
 #define DIGEST_A "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define DIGEST_B "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-
-/* A text with this machine's architecture in place of a '%s'. */
-static char *with_architecture(const char *format)
-{
-	const char *at = strstr(format, "%s");
-	char *text = NULL;
-
-	assert_true(asprintf(&text, "%.*s%s%s", at ? (int)(at - format) : (int)strlen(format),
-			     format, at ? image_oci_architecture() : "", at ? at + 2 : "") >= 0);
-	return text;
-}
 
 static int select_digest(const char *format, struct image_digest *ret, struct err *err)
 {

@@ -10,16 +10,7 @@
 
 #include <cmocka.h>
 
-/* A text with this machine's architecture in place of a '%s'. */
-static char *with_architecture(const char *format)
-{
-	const char *at = strstr(format, "%s");
-	char *text = NULL;
-
-	assert_true(asprintf(&text, "%.*s%s%s", at ? (int)(at - format) : (int)strlen(format),
-			     format, at ? image_oci_architecture() : "", at ? at + 2 : "") >= 0);
-	return text;
-}
+#include "architecture.h"
 
 static int config_read(const char *format, struct image *image, struct err *err)
 {
