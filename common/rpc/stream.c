@@ -20,7 +20,8 @@ struct rpc_stream {
 	pthread_mutex_t lock; /* for what follows, and to start operations in turn */
 	pthread_cond_t changed;
 	int open_ops;
-	bool receiving;
+	bool receiving; /* the core has the operation */
+	bool expecting; /* begun, and its result not taken: the caller's thread only */
 	bool sending;
 	bool send_ok;
 	bool status_came;
@@ -148,7 +149,9 @@ static bool wait_received(struct rpc_stream *stream, const struct timespec *unti
 	int r = 0;
 
 	pthread_mutex_lock(&stream->lock);
-	if (!stream->receiving) {
+	/* What came between two calls is the result of the operation of the first. */
+	if (!stream->expecting) {
+		stream->expecting = true;
 		stream->receiving = true;
 		start_locked(stream, &op, 1, &stream->received);
 	}
@@ -159,6 +162,8 @@ static bool wait_received(struct rpc_stream *stream, const struct timespec *unti
 			r = pthread_cond_wait(&stream->changed, &stream->lock);
 	}
 	came = !stream->receiving;
+	if (came)
+		stream->expecting = false;
 	pthread_mutex_unlock(&stream->lock);
 	return came;
 }

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -173,6 +174,30 @@ static void receive_waits_only_as_long_as_it_was_told(void **state)
 	assert_int_equal(rpc_stream_finish(stream, &err), 0);
 }
 
+static void what_comes_between_two_receives_is_kept(void **state)
+{
+	const struct timespec pause = { .tv_nsec = 100000000 };
+	count_request request = HYPEMAN__TEST__V1__COUNT_REQUEST__INIT;
+	ProtobufCMessage *message = NULL;
+	struct rpc_stream *stream;
+	unsigned received = 0;
+	struct err err;
+	int r;
+
+	request.count = 4;
+	request.interval_ms = 30;
+	stream = open_count(*state, &request, 0);
+	while ((r = rpc_stream_receive_timeout(stream, 0, &message)) != 0) {
+		if (r == 1) {
+			assert_int_equal(((count_response *)message)->number, received++);
+			protobuf_c_message_free_unpacked(message, NULL);
+		}
+		nanosleep(&pause, NULL);
+	}
+	assert_int_equal(received, 4);
+	assert_int_equal(rpc_stream_finish(stream, &err), 0);
+}
+
 static void finish_with_a_receive_still_open(void **state)
 {
 	count_request request = HYPEMAN__TEST__V1__COUNT_REQUEST__INIT;
@@ -326,6 +351,7 @@ int main(void)
 		WITH_SERVER(finishing_early_cancels),
 		WITH_SERVER(stream_has_a_deadline),
 		WITH_SERVER(receive_waits_only_as_long_as_it_was_told),
+		WITH_SERVER(what_comes_between_two_receives_is_kept),
 		WITH_SERVER(finish_with_a_receive_still_open),
 		WITH_SERVER(both_sides_stream),
 		WITH_SERVER(client_streams_and_gets_one_reply),
