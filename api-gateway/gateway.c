@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "gpu_proto_descriptor_set.h"
+#include "hypeman/gpu/v1/gpu_service.pb-c.h"
 #include "instance_proto_descriptor_set.h"
 
 #include "call.h"
+#include "events.h"
 #include "exec.h"
 #include "idempotency.h"
 #include "long_call.h"
@@ -90,6 +92,10 @@ int gateway_init(struct gateway *gateway, struct err *err)
 	if (!gateway->fields || route_table_init(&gateway->routes, gateway->fields, err) ||
 	    init_joins(gateway, err) || init_metrics(gateway, err))
 		return -1;
+	gateway->host = field_table_message(gateway->fields,
+					    &hypeman__gpu__v1__get_host_response__descriptor, err);
+	if (!gateway->host)
+		return -1;
 	return init_openapi(gateway, sets, sizeof(sets) / sizeof(sets[0]), err);
 }
 
@@ -152,6 +158,23 @@ static int run_stream(struct gateway *gateway, const struct route *route, struct
 	sse_run(exchange, &gateway->services, route, request);
 	atomic_fetch_sub(&gateway->streams, 1);
 	return 0;
+}
+
+/* 0 when the exchange has been answered. */
+static int run_events(struct gateway *gateway, const struct route *route, struct exchange *exchange,
+		      const struct call_input *input, struct err *err)
+{
+	int r;
+
+	if (strcmp(exchange_request(exchange)->method, "HEAD") == 0) {
+		exchange_stream_begin(exchange);
+		return 0;
+	}
+	if (take_stream(gateway, err))
+		return -1;
+	r = events_run(exchange, &gateway->services, route, gateway->host, input, err);
+	atomic_fetch_sub(&gateway->streams, 1);
+	return r;
 }
 
 /* 0 when the exchange has been answered. */
@@ -250,6 +273,8 @@ static int handle(struct gateway *gateway, struct exchange *exchange, struct wor
 		return -1;
 	if (route->kind == ROUTE_STREAM)
 		return run_stream(gateway, route, exchange, &input, err);
+	if (route->kind == ROUTE_EVENTS)
+		return run_events(gateway, route, exchange, &input, err);
 	if (route->kind == ROUTE_EXEC)
 		return run_exec(gateway, route, exchange, &input, err);
 	if (run_unary(gateway, route, exchange, &input, work, err))

@@ -36,9 +36,10 @@ struct gateway {
 	struct route_table routes;
 	struct join *joins; /* owned; one for each route, unused but for joins */
 	atomic_uint streams;
-	struct traffic *traffic; /* owned */
-	struct metrics *metrics; /* owned */
-	struct text openapi;	 /* owned */
+	struct traffic *traffic;	  /* owned */
+	struct metrics *metrics;	  /* owned */
+	const struct message_table *host; /* of GetHostResponse; borrowed */
+	struct text openapi;		  /* owned */
 };
 
 int gateway_init(struct gateway *gateway, struct err *err);

@@ -220,6 +220,11 @@ static void write_stream(struct document *document, const struct route *route)
 	json_build_close(json, '}');
 }
 
+static bool is_stream(const struct route *route)
+{
+	return route->kind == ROUTE_STREAM || route->kind == ROUTE_EVENTS;
+}
+
 static void write_content(struct document *document, const struct route *route)
 {
 	const char *type = own[find_own(route->kind)].content_type;
@@ -228,7 +233,7 @@ static void write_content(struct document *document, const struct route *route)
 	if (!is_own(route) && !route->answer && !route->answer_is_whole)
 		return;
 	json_build_open_member(json, "content", '{');
-	if (route->kind == ROUTE_STREAM) {
+	if (is_stream(route)) {
 		write_stream(document, route);
 	} else {
 		json_build_open_member(json, is_own(route) && type[0] ? type : "application/json",
@@ -252,9 +257,9 @@ static void write_success(struct document *document, const struct route *route)
 	snprintf(status, sizeof(status), "%d", route->status);
 	json_build_open_member(json, status, '{');
 	json_build_member(json, "description",
-			  route->kind == ROUTE_EXEC	? exec
-			  : route->kind == ROUTE_STREAM ? "Server-sent events."
-							: "Done.");
+			  route->kind == ROUTE_EXEC ? exec
+			  : is_stream(route)	    ? "Server-sent events."
+						    : "Done.");
 	write_content(document, route);
 	if (route->kind == ROUTE_EXEC) {
 		json_build_key(json, "x-first-message");

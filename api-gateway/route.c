@@ -26,6 +26,8 @@ static struct route routes[] = {
 	{ ROUTE_LONG, #method, pattern, scope, API_##api, rpc, "", answer, "", 200, query },
 #define STREAM(method, pattern, scope, api, rpc, answer, follow, query)                            \
 	{ ROUTE_STREAM, #method, pattern, scope, API_##api, rpc, "", answer, follow, 200, query },
+#define EVENTS(method, pattern, scope, api, rpc, answer)                                           \
+	{ ROUTE_EVENTS, #method, pattern, scope, API_##api, rpc, "", answer, "", 200, "" },
 #define EXEC(method, pattern, scope, api, rpc, body)                                               \
 	{ ROUTE_EXEC, #method, pattern, scope, API_##api, rpc, body, "", "", 101, "" },
 #include "routes.def"
@@ -111,7 +113,8 @@ static int check_kind(const struct route *route, const struct field_table *field
 
 	if (field_table_is_streamed(fields, route->service->name, route->rpc, &streamed, err))
 		return -1;
-	if (streamed != (route->kind == ROUTE_STREAM || route->kind == ROUTE_EXEC))
+	if (streamed != (route->kind == ROUTE_STREAM || route->kind == ROUTE_EVENTS ||
+			 route->kind == ROUTE_EXEC))
 		return err_set(err, ERR_INTERNAL, "routes.def: %s %s a stream", route->rpc,
 			       streamed ? "is" : "is not");
 	return 0;

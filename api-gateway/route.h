@@ -40,6 +40,7 @@ enum route_kind {
 	ROUTE_CALL,
 	ROUTE_LONG,
 	ROUTE_STREAM,
+	ROUTE_EVENTS,
 	ROUTE_EXEC,
 	ROUTE_JOIN, /* the ROUTE_PARTs follow it in the table */
 	ROUTE_PART,

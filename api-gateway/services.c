@@ -52,14 +52,28 @@ static void count_error(const struct service *service, const struct err *err)
 	atomic_fetch_add(&service->errors[err_reason_info(err->reason)->grpc_code], 1);
 }
 
+static void name_service(const struct service *service, struct err *err)
+{
+	if (err->reason == ERR_OUTCOME_UNKNOWN || err->reason == ERR_UNAVAILABLE)
+		err_prefix(err, "%s", service->name);
+}
+
+int services_explain_read(const struct services *services, enum service_id id, struct err *err)
+{
+	count_error(&services->of[id], err);
+	if (err->reason == ERR_OUTCOME_UNKNOWN)
+		err->reason = ERR_UNAVAILABLE;
+	name_service(&services->of[id], err);
+	return -1;
+}
+
 int services_explain(const struct services *services, const struct route *route, struct err *err)
 {
-	count_error(&services->of[route->service_id], err);
 	rename_field(route, err);
-	if (err->reason == ERR_OUTCOME_UNKNOWN && is_read(route))
-		err->reason = ERR_UNAVAILABLE;
-	if (err->reason == ERR_OUTCOME_UNKNOWN || err->reason == ERR_UNAVAILABLE)
-		err_prefix(err, "%s", services->of[route->service_id].name);
+	if (is_read(route))
+		return services_explain_read(services, route->service_id, err);
+	count_error(&services->of[route->service_id], err);
+	name_service(&services->of[route->service_id], err);
 	return -1;
 }
 

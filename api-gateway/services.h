@@ -51,6 +51,9 @@ int services_call(const struct services *services, const struct route *route,
  */
 int services_explain(const struct services *services, const struct route *route, struct err *err);
 
+/* As services_explain(), for a read that is not a route's alone. */
+int services_explain_read(const struct services *services, enum service_id id, struct err *err);
+
 /* A call of the gateway's own, by the method's name; as services_call() otherwise. */
 int services_query(const struct services *services, enum service_id id,
 		   const ProtobufCServiceDescriptor *api, const char *method,

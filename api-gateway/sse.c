@@ -3,48 +3,22 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <time.h>
 
+#include "event_stream.h"
 #include "json_write.h"
 #include "proto_message.h"
 
-#define LOOK_INTERVAL_MS  500 /* how soon a client that went away is noticed */
-#define HEARTBEAT_SECONDS 15
+#define LOOK_INTERVAL_MS  500  /* how soon a client that went away is noticed */
 #define SILENCE_MS	  1000 /* without a first message, before the stream is begun */
 #define HEALTH_TIMEOUT_MS 5000
 
 struct sse {
-	struct exchange *exchange;
+	struct event_stream out;
 	const struct services *services;
 	const struct route *route;
 	struct rpc_stream *stream; /* owned */
 	bool follows;
-	bool begun;
-	time_t last_write;
 };
-
-static time_t now_seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
-
-static int begin(struct sse *sse)
-{
-	if (sse->begun)
-		return 0;
-	sse->begun = true;
-	sse->last_write = now_seconds();
-	return exchange_stream_begin(sse->exchange);
-}
-
-static int write_text(struct sse *sse, const struct text *text)
-{
-	sse->last_write = now_seconds();
-	return exchange_stream_write(sse->exchange, text);
-}
 
 /* 0, or -1 when the client has gone or the message cannot be written (then *err is set). */
 static int write_message(struct sse *sse, const ProtobufCMessage *message, struct err *err)
@@ -55,31 +29,7 @@ static int write_message(struct sse *sse, const ProtobufCMessage *message, struc
 	if (json_write_field(&event, sse->route->answer, message, err))
 		return -1;
 	text_append_string(&event, "\n\n");
-	return begin(sse) || write_text(sse, &event) ? -1 : 0;
-}
-
-static int write_heartbeat(struct sse *sse)
-{
-	scoped_text struct text comment = { 0 };
-
-	if (now_seconds() - sse->last_write < HEARTBEAT_SECONDS)
-		return 0;
-	text_append_string(&comment, ":\n\n");
-	return write_text(sse, &comment);
-}
-
-static void write_error(struct sse *sse, const struct err *err)
-{
-	scoped_text struct text event = { 0 };
-	struct response problem = { 0 };
-
-	response_set_problem(&problem, err);
-	text_append_string(&event, "event: error\ndata: ");
-	if (problem.body.length > 0)
-		text_append(&event, problem.body.bytes, problem.body.length);
-	text_append_string(&event, "\n\n");
-	write_text(sse, &event);
-	response_done(&problem);
+	return event_stream_write(&sse->out, &event);
 }
 
 /*
@@ -89,17 +39,17 @@ static void write_error(struct sse *sse, const struct err *err)
  */
 static int wait_in_silence(struct sse *sse)
 {
-	if (sse->begun)
-		return write_heartbeat(sse);
-	return sse->follows ? begin(sse) : 0;
+	if (sse->out.begun)
+		return event_stream_heartbeat(&sse->out);
+	return sse->follows ? event_stream_begin(&sse->out) : 0;
 }
 
 /* True when the stream ended by itself; false when we end it, for *err if that is set. */
 static bool pump(struct sse *sse, struct err *err)
 {
-	while (!exchange_is_over(sse->exchange)) {
+	while (!exchange_is_over(sse->out.exchange)) {
 		scoped(proto_message_free) ProtobufCMessage *message = NULL;
-		int wait_ms = sse->begun ? LOOK_INTERVAL_MS : SILENCE_MS;
+		int wait_ms = sse->out.begun ? LOOK_INTERVAL_MS : SILENCE_MS;
 		int r = rpc_stream_receive_timeout(sse->stream, wait_ms, &message);
 
 		if (r == 0)
@@ -134,37 +84,29 @@ static bool is_following(const struct route *route, const ProtobufCMessage *requ
 	return route->follow && *(protobuf_c_boolean *)proto_member(request, route->follow);
 }
 
-static void report(struct sse *sse, const struct err *err)
-{
-	if (sse->begun)
-		write_error(sse, err);
-	else
-		exchange_refuse(sse->exchange, err);
-}
-
 void sse_run(struct exchange *exchange, const struct services *services, const struct route *route,
 	     const ProtobufCMessage *request)
 {
 	struct err *err = exchange_err(exchange);
-	struct sse sse = { .exchange = exchange, .services = services, .route = route };
+	struct sse sse = { .out = { .exchange = exchange }, .services = services, .route = route };
 
 	sse.follows = is_following(route, request);
 	if (open_stream(&sse, request, err)) {
-		report(&sse, err);
+		event_stream_report(&sse.out, err);
 		return;
 	}
 	err->reason = ERR_NONE;
 	if (pump(&sse, err)) {
 		if (rpc_stream_finish(sse.stream, err) == 0) {
-			begin(&sse);
+			event_stream_begin(&sse.out);
 		} else {
 			services_explain(services, route, err);
-			report(&sse, err);
+			event_stream_report(&sse.out, err);
 		}
 		return;
 	}
 	if (err->reason == ERR_NONE)
 		err_set(err, ERR_UNAVAILABLE, "the gateway is stopping");
-	report(&sse, err);
+	event_stream_report(&sse.out, err);
 	rpc_stream_finish(sse.stream, err);
 }

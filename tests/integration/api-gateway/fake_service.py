@@ -5,7 +5,8 @@
 usage: fake_service.py gpu|instance SOCKET BUILD_DIR CONTROL_DIR
 
 It reads the protocol from the build's descriptor sets. Files in CONTROL_DIR steer it:
-`no-gpu` (the host has none), and it keeps the number of open log streams in `streams`.
+`no-gpu` (the host has none), `gpu-used` (so many slots are), and it keeps the number of open
+log streams in `streams`.
 
 An instance's image steers what becomes of its creation: "refuse:WORD:CODE" fails with
 that ErrorInfo, "sleep:SECONDS" takes its time. Its name steers its log: "quiet-..." has
@@ -74,7 +75,7 @@ class Gpu:
             gpu = answer.gpu
             gpu.mode = 1
             gpu.total_slots = 64
-            gpu.used_slots = 5
+            gpu.used_slots = self.used()
             gpu.profiles.add(name="L40S-1Q", framebuffer_mb=1024, available=59)
             gpu.profiles.add(name="L40S-2Q", framebuffer_mb=2048, available=30)
             card = answer.physical_gpus.add(pci_address="0000:41:00.0", name="NVIDIA L40S",
@@ -82,6 +83,21 @@ class Gpu:
             for slot, state in enumerate((1, 2, 2, 3)):
                 card.conditions.add(pci_address=f"0000:41:00.{slot + 4}", state=state)
         return answer
+
+    def used(self):
+        try:
+            return int(open(f"{self.control}/gpu-used").read())
+        except (FileNotFoundError, ValueError):
+            return 5
+
+    def WatchHost(self, request, context):
+        shown = None
+        while context.is_active():
+            host = self.GetHost(None, context)
+            if host.SerializeToString() != shown:
+                yield message("hypeman.gpu.v1.WatchHostResponse")(host=host)
+                shown = host.SerializeToString()
+            time.sleep(0.05)
 
     def find(self, wanted, context):
         for device in self.devices.values():
@@ -216,6 +232,8 @@ class Instances:
         self.instances = {}
         self.requests = Requests()
         self.streams = 0
+        self.start = f"{time.time_ns() // 1000000:013}"
+        self.events = []
 
     def find(self, wanted, context):
         for instance in self.instances.values():
@@ -250,7 +268,37 @@ class Instances:
             made.gpu.framebuffer_mb = 1024
         with self.lock:
             self.instances[made.id] = made
+            self.publish("instance.created", made)
         return self.requests.keep(request, answer)
+
+    def publish(self, kind, instance):
+        event = message("hypeman.instance.v1.Event")(
+            id=f"{self.start}-{len(self.events) + 1:06}", type=kind, instance_id=instance.id,
+            instance_name=instance.name, state=instance.state)
+        event.time.GetCurrentTime()
+        self.events.append(event)
+
+    def WatchEvents(self, request, context):
+        """As the real one, but that it forgets nothing until it ends."""
+        answer = message("hypeman.instance.v1.WatchEventsResponse")
+        start, _, number = request.after.partition("-")
+        next_one = len(self.events)
+        if request.after:
+            if not start.isdigit() or not number.isdigit():
+                refuse(context, "invalid_argument", 3, "after is no id")
+            next_one = int(number)
+            if start != self.start:
+                next_one = 0
+                yield answer(event={"id": f"{self.start}-{0:06}", "type": "events.lost"})
+        self.count(1)
+        try:
+            while context.is_active():
+                for event in self.events[next_one:]:
+                    yield answer(event=event)
+                    next_one += 1
+                time.sleep(0.02)
+        finally:
+            self.count(-1)
 
     def become(self, request, context, state, *wanted):
         """Answers the instance in a new state, or refuses it in another than those wanted."""
@@ -259,6 +307,7 @@ class Instances:
             if instance.state not in wanted:
                 refuse(context, "wrong_state", 9, f"{instance.name} is in state {instance.state}")
             instance.state = state
+            self.publish("instance.state", instance)
             return instance
 
     def StopInstance(self, request, context):
@@ -450,6 +499,8 @@ def handlers(servicer):
             continue
         request, answer = message(method.input_type.full_name), message(method.output_type.full_name)
         make = {"StreamLogs": grpc.unary_stream_rpc_method_handler,
+                "WatchEvents": grpc.unary_stream_rpc_method_handler,
+                "WatchHost": grpc.unary_stream_rpc_method_handler,
                 "Exec": grpc.stream_stream_rpc_method_handler}.get(
                     method.name, grpc.unary_unary_rpc_method_handler)
         methods[method.name] = make(getattr(servicer, method.name),
