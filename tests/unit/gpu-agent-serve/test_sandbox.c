@@ -213,6 +213,16 @@ static int load_bpf(void)
 
 /* ---- tests ---------------------------------------------------------------------------------- */
 
+static void expect_exits(int (*const *acts)(void), size_t count, int code)
+{
+	for (size_t i = 0; i < count; i++) {
+		int status = status_of(acts[i]);
+
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), code);
+	}
+}
+
 static void what_serving_needs_works(void **state)
 {
 	static int (*const acts[])(void) = { use_socket, use_tcp, hear_of_devices, start_thread,
@@ -221,12 +231,7 @@ static void what_serving_needs_works(void **state)
 	(void)state;
 	if (!SANDBOX_FILTERS)
 		skip();
-	for (size_t i = 0; i < COUNT(acts); i++) {
-		int status = status_of(acts[i]);
-
-		assert_true(WIFEXITED(status));
-		assert_int_equal(WEXITSTATUS(status), 0);
-	}
+	expect_exits(acts, COUNT(acts), 0);
 }
 
 static void what_is_not_listed_fails(void **state)
@@ -238,12 +243,7 @@ static void what_is_not_listed_fails(void **state)
 	(void)state;
 	if (!SANDBOX_FILTERS)
 		skip();
-	for (size_t i = 0; i < COUNT(acts); i++) {
-		int status = status_of(acts[i]);
-
-		assert_true(WIFEXITED(status));
-		assert_int_equal(WEXITSTATUS(status), EPERM);
-	}
+	expect_exits(acts, COUNT(acts), EPERM);
 }
 
 static void what_only_an_intruder_does_is_deadly(void **state)
