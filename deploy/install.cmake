@@ -19,7 +19,7 @@ install(FILES sysusers.d/hypeman.conf DESTINATION lib/sysusers.d)
 install(FILES tmpfiles.d/hypeman.conf DESTINATION lib/tmpfiles.d)
 install(FILES modules-load.d/hypeman.conf DESTINATION lib/modules-load.d)
 install(PROGRAMS hypeman-setup DESTINATION ${CMAKE_INSTALL_SBINDIR})
-install(PROGRAMS fetch-guest-kernel DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/hypeman)
+install(PROGRAMS extract-vmlinux fetch-guest-kernel DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/hypeman)
 install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/ARCHITECTURE.md
 	DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(TARGETS hypeman-simhost DESTINATION ${CMAKE_INSTALL_BINDIR})
