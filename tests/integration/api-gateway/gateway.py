@@ -36,6 +36,13 @@ def finish():
     sys.exit(1 if failures else 0)
 
 
+
+def process_state(pid):
+    """The letter of /proc/PID/stat."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        return file.read().rpartition(")")[2].split()[0]
+
+
 class Gateway:
     """Starts both services and the gateway in a folder of their own; all end at exit."""
 
@@ -88,7 +95,11 @@ class Gateway:
         return open(f"{self.dir}/{name}.log", errors="replace").read()
 
     def signal(self, name, number):
-        self.processes[name].send_signal(number)
+        """A process that is told to stop has stopped when this returns."""
+        process = self.processes[name]
+        process.send_signal(number)
+        while number == signal.SIGSTOP and process_state(process.pid) != "T":
+            time.sleep(0.01)
 
     def kill(self, name):
         self.processes[name].kill()
