@@ -19,6 +19,7 @@
 
 #define LOOK_INTERVAL_MS  250 /* how late a change of the GPUs is seen, or that the client went */
 #define FIRST_STATE_MS	  5000
+#define FIRST_ANSWER_MS	  5000
 #define HEALTH_TIMEOUT_MS 5000
 #define RETRY_MS	  1000 /* how long clients are told to wait before they come again */
 
@@ -35,8 +36,7 @@ struct events {
 	struct rpc_stream *instances;	  /* owned */
 	struct rpc_stream *gpus;	  /* owned */
 	struct event_id seen;
-	bool resumes;  /* the client has seen events before */
-	bool answered; /* instance-svc has, since `instances` was opened */
+	bool resumes; /* the client has seen events before */
 };
 
 /* `data` is the JSON of the event. 0, or -1: client gone. */
@@ -79,7 +79,6 @@ static int open_instances(struct events *events, ProtobufCMessage *request, stru
 {
 	const struct rpc_call_options options = { .timeout_ms = -1 };
 
-	events->answered = false;
 	if (proto_set_string(&((watch_request *)request)->after, events->seen.instance))
 		return err_sys(err, ENOMEM, "cannot watch");
 	events->instances =
@@ -178,24 +177,51 @@ static int take_gpus(struct events *events, int wait_ms, bool tell, struct err *
 	}
 }
 
-/* An `after` that instance-svc cannot read was made by another: the client starts anew. */
-static int end_instances(struct events *events, ProtobufCMessage *request, struct err *err)
+/* Always -1, with why the watch has ended as instance-svc said it. */
+static int end_instances(struct events *events, struct err *err)
 {
 	struct rpc_stream *ended = TAKE_PTR(events->instances);
 
 	if (rpc_stream_finish(ended, err) == 0)
 		err_set(err, ERR_UNAVAILABLE, "the watch has ended");
-	if (err->reason != ERR_INVALID_ARGUMENT || events->answered || !events->seen.instance[0])
-		return services_explain(events->services, events->route, err);
-	err->reason = ERR_NONE;
-	events->seen.instance[0] = '\0';
-	return open_instances(events, request, err) || write_lost(events) ? -1 : 0;
+	return -1;
+}
+
+/*
+ * Watches from the event that the client has seen last. What happens after this returned 0 is
+ * not missed: instance-svc has said that the watch has begun.
+ */
+static int watch_instances(struct events *events, ProtobufCMessage *request, struct err *err)
+{
+	scoped(proto_message_free) ProtobufCMessage *message = NULL;
+	int r;
+
+	if (open_instances(events, request, err))
+		return -1;
+	r = rpc_stream_receive_timeout(events->instances, FIRST_ANSWER_MS, &message);
+	if (r == -ETIMEDOUT)
+		return err_set(err, ERR_UNAVAILABLE, "instance-svc does not answer");
+	return r == 0 ? end_instances(events, err) : 0;
+}
+
+/* An event that instance-svc cannot find was told by another: the client starts anew. */
+static int begin_instances(struct events *events, ProtobufCMessage *request, bool *ret_lost,
+			   struct err *err)
+{
+	int r = watch_instances(events, request, err);
+
+	if (r && err->reason == ERR_INVALID_ARGUMENT && events->seen.instance[0]) {
+		err->reason = ERR_NONE;
+		events->seen.instance[0] = '\0';
+		*ret_lost = true;
+		r = watch_instances(events, request, err);
+	}
+	return r ? services_explain(events->services, events->route, err) : 0;
 }
 
 /* What has come of the instances, within wait_ms. 0, or -1 with *err, unless the client has gone.
  */
-static int take_instances(struct events *events, ProtobufCMessage *request, int wait_ms,
-			  struct err *err)
+static int take_instances(struct events *events, int wait_ms, struct err *err)
 {
 	scoped(proto_message_free) ProtobufCMessage *message = NULL;
 	scoped_text struct text data = { 0 };
@@ -204,9 +230,10 @@ static int take_instances(struct events *events, ProtobufCMessage *request, int 
 
 	if (r == -ETIMEDOUT)
 		return 0;
-	if (r == 0)
-		return end_instances(events, request, err);
-	events->answered = true;
+	if (r == 0) {
+		end_instances(events, err);
+		return services_explain(events->services, events->route, err);
+	}
 	event = ((watch_response *)message)->event;
 	if (!event || strpbrk(event->type, "\r\n"))
 		return err_set(err, ERR_INTERNAL, "instance-svc sent no event");
@@ -229,7 +256,7 @@ static int begin(struct events *events, ProtobufCMessage *request, bool known, s
 {
 	bool lost = events->resumes && (!known || !events->seen.instance[0]);
 
-	if (open_instances(events, request, err) || open_gpus(events, err))
+	if (begin_instances(events, request, &lost, err) || open_gpus(events, err))
 		return -1;
 	/* A new client knows the state there is: what it has not asked for has not changed. */
 	if (!events->resumes && take_gpus(events, FIRST_STATE_MS, false, err))
@@ -239,10 +266,10 @@ static int begin(struct events *events, ProtobufCMessage *request, bool known, s
 	return 0;
 }
 
-static void pump(struct events *events, ProtobufCMessage *request, struct err *err)
+static void pump(struct events *events, struct err *err)
 {
 	while (!exchange_is_over(events->out.exchange)) {
-		if (take_instances(events, request, LOOK_INTERVAL_MS, err) ||
+		if (take_instances(events, LOOK_INTERVAL_MS, err) ||
 		    take_gpus(events, 0, true, err) || event_stream_heartbeat(&events->out))
 			return;
 	}
@@ -278,7 +305,7 @@ int events_run(struct exchange *exchange, const struct services *services,
 		return -1;
 	err->reason = ERR_NONE;
 	if (begin(&events, request, known, err) == 0)
-		pump(&events, request, err);
+		pump(&events, err);
 	if (err->reason == ERR_NONE)
 		err_set(err, ERR_UNAVAILABLE, "the gateway is stopping");
 	event_stream_report(&events.out, err);

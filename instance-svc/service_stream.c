@@ -106,11 +106,14 @@ int service_watch_events(struct rpc_call *call, const ProtobufCMessage *message,
 {
 	const Hypeman__Instance__V1__WatchEventsRequest *request =
 		(const Hypeman__Instance__V1__WatchEventsRequest *)message;
+	const Hypeman__Instance__V1__WatchEventsResponse begun =
+		HYPEMAN__INSTANCE__V1__WATCH_EVENTS_RESPONSE__INIT;
 	struct events *events = ((const struct service *)user)->events;
 	struct events_watcher watcher;
 
 	if (events_watch(events, request->after, wake_call, call, &watcher, err) < 0)
 		return -1;
+	(void)rpc_call_send(call, &begun.base);
 	while (send_events(call, events, &watcher) && !rpc_call_wait_cancelled(call, -1))
 		;
 	events_unwatch(events, &watcher);

@@ -283,13 +283,16 @@ class Instances:
         answer = message("hypeman.instance.v1.WatchEventsResponse")
         start, _, number = request.after.partition("-")
         next_one = len(self.events)
+        lost = False
         if request.after:
             if not start.isdigit() or not number.isdigit():
                 refuse(context, "invalid_argument", 3, "after is no id")
             next_one = int(number)
             if start != self.start:
-                next_one = 0
-                yield answer(event={"id": f"{self.start}-{0:06}", "type": "events.lost"})
+                next_one, lost = 0, True
+        yield answer()
+        if lost:
+            yield answer(event={"id": f"{self.start}-{0:06}", "type": "events.lost"})
         self.count(1)
         try:
             while context.is_active():
