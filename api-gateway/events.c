@@ -85,7 +85,7 @@ static int open_instances(struct events *events, ProtobufCMessage *request, stru
 		rpc_stream_open(events->services->of[SERVICE_INSTANCE].channel,
 				events->route->service, events->route->rpc_index, &options, err);
 	if (!events->instances)
-		return services_explain(events->services, events->route, err);
+		return -1;
 	/* If sending fails the stream has ended, and finishing it says why. */
 	if (rpc_stream_send(events->instances, request) == 0)
 		rpc_stream_close_send(events->instances);
@@ -188,8 +188,8 @@ static int end_instances(struct events *events, struct err *err)
 }
 
 /*
- * Watches from the event that the client has seen last. What happens after this returned 0 is
- * not missed: instance-svc has said that the watch has begun.
+ * Watches from the event that the client has seen last; the caller explains *err. What happens
+ * after this returned 0 is not missed: instance-svc has said that the watch has begun.
  */
 static int watch_instances(struct events *events, ProtobufCMessage *request, struct err *err)
 {
