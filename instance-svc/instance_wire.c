@@ -25,16 +25,13 @@ static bool set_time(Google__Protobuf__Timestamp **field, int64_t ms)
 
 static bool add_env(wire_instance *wire, const char *entry)
 {
-	const char *equals = strchr(entry, '=');
 	wire_env *env = malloc(sizeof(*env));
 
 	if (!env)
 		return false;
 	hypeman__instance__v1__instance__env_entry__init(env);
 	wire->env[wire->n_env++] = env;
-	env->key = strndup(entry, (size_t)(equals - entry));
-	env->value = strdup(equals + 1);
-	return env->key && env->value;
+	return wire_set_pair(&env->key, &env->value, entry);
 }
 
 static bool set_env(wire_instance *wire, char *const *env)

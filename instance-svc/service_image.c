@@ -33,16 +33,13 @@ static bool set_list(char ***field, size_t *count, char *const *list)
 
 static bool add_env(wire_image *wire, const char *entry)
 {
-	const char *equals = strchr(entry, '=');
 	wire_env *env = malloc(sizeof(*env));
 
 	if (!env)
 		return false;
 	hypeman__image__v1__image__env_entry__init(env);
 	wire->env[wire->n_env++] = env;
-	env->key = strndup(entry, (size_t)(equals - entry));
-	env->value = strdup(equals + 1);
-	return env->key && env->value;
+	return wire_set_pair(&env->key, &env->value, entry);
 }
 
 static bool set_env(wire_image *wire, char *const *env)

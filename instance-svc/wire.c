@@ -13,6 +13,15 @@ bool wire_set_text(char **field, const char *text)
 	return copy != NULL;
 }
 
+bool wire_set_pair(char **name, char **value, const char *entry)
+{
+	const char *equals = strchr(entry, '=');
+
+	*name = strndup(entry, (size_t)(equals - entry));
+	*value = strdup(equals + 1);
+	return *name && *value;
+}
+
 bool wire_set_time(Google__Protobuf__Timestamp **field, int64_t ms)
 {
 	Google__Protobuf__Timestamp *time = malloc(sizeof(*time));
