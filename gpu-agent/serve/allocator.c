@@ -110,35 +110,44 @@ static int check_not_deleted(struct agent *agent, const struct create_request *r
 
 /* ---- Deciding ----------------------------------------------------------------------- */
 
-static void fill_allocation(struct agent *agent, const struct create_request *request,
-			    const struct placement *placement, struct allocation *allocation)
+void allocation_begin_locked(struct agent *agent, const struct create_request *request,
+			     struct allocation *ret)
 {
-	const struct inventory *inventory = agent->inventory;
-	const struct inventory_slot *slot = &inventory->slots[placement->slot];
 	uuid_t uuid;
 
-	*allocation = (struct allocation){
+	*ret = (struct allocation){
 		.sequence = ++agent->last_sequence,
-		.kind = inventory->gpus[placement->gpu].framework == FRAMEWORK_VENDOR_VFIO
-				? ALLOCATION_VENDOR
-				: ALLOCATION_MDEV,
 		.state = ALLOCATION_CREATING,
-		.framebuffer_mb = inventory->profiles[placement->offer->profile].framebuffer_mb,
-		.slot = slot->address,
-		.gpu = inventory->gpus[placement->gpu].address,
-		.numa_node = slot->numa_node,
+		.framebuffer_mb = OPS_UNKNOWN,
+		.numa_node = -1,
 		.iommu_group = OPS_NO_GROUP,
 		.grant_gid = request->grant_gid,
 		.create_time_ms = clock_realtime_ms(),
 	};
 	uuid_generate_random(uuid);
-	uuid_unparse_lower(uuid, allocation->id);
-	strcpy(allocation->request_id, request->request_id);
-	strcpy(allocation->principal, request->principal);
-	strcpy(allocation->owner, request->owner);
+	uuid_unparse_lower(uuid, ret->id);
+	strcpy(ret->request_id, request->request_id);
+	strcpy(ret->principal, request->principal);
+	strcpy(ret->owner, request->owner);
+	strcpy(ret->boot_id, agent->boot_id);
+}
+
+static void fill_allocation(struct agent *agent, const struct create_request *request,
+			    const struct placement *placement, struct allocation *allocation)
+{
+	const struct inventory *inventory = agent->inventory;
+	const struct inventory_slot *slot = &inventory->slots[placement->slot];
+	const struct inventory_gpu *gpu = &inventory->gpus[placement->gpu];
+
+	allocation_begin_locked(agent, request, allocation);
+	allocation->kind =
+		gpu->framework == FRAMEWORK_VENDOR_VFIO ? ALLOCATION_VENDOR : ALLOCATION_MDEV;
+	allocation->framebuffer_mb = inventory->profiles[placement->offer->profile].framebuffer_mb;
+	allocation->slot = slot->address;
+	allocation->gpu = gpu->address;
+	allocation->numa_node = slot->numa_node;
 	strcpy(allocation->profile, request->profile);
 	strcpy(allocation->type, placement->offer->type);
-	strcpy(allocation->boot_id, agent->boot_id);
 }
 
 static int refuse_unknown(const struct inventory *inventory, const char *profile, struct err *err)

@@ -25,6 +25,11 @@ struct create_request {
 	uint32_t grant_gid;
 };
 
+/* What every allocation begins with: an id and a sequence of its own, and what was asked for.
+ * Kind, place, profile and type are left to the caller. */
+void allocation_begin_locked(struct agent *agent, const struct create_request *request,
+			     struct allocation *ret);
+
 int allocator_create(struct agent *agent, const struct create_request *request,
 		     struct allocation *ret, struct err *err);
 

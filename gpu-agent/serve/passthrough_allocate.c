@@ -5,9 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <uuid/uuid.h>
-
-#include "clock.h"
 #include "common/log.h"
 #include "device.h"
 
@@ -51,28 +48,13 @@ static void fill_allocation(struct agent *agent, const struct create_request *re
 			    const struct device *device, const struct function *function,
 			    struct allocation *allocation)
 {
-	uuid_t uuid;
-
-	*allocation = (struct allocation){
-		.sequence = ++agent->last_sequence,
-		.kind = ALLOCATION_DEVICE,
-		.state = ALLOCATION_CREATING,
-		.framebuffer_mb = OPS_UNKNOWN,
-		.slot = device->address,
-		.gpu = device->address,
-		.numa_node = function->numa_node,
-		.iommu_group = OPS_NO_GROUP,
-		.grant_gid = request->grant_gid,
-		.create_time_ms = clock_realtime_ms(),
-	};
-	uuid_generate_random(uuid);
-	uuid_unparse_lower(uuid, allocation->id);
-	strcpy(allocation->request_id, request->request_id);
-	strcpy(allocation->principal, request->principal);
-	strcpy(allocation->owner, request->owner);
+	allocation_begin_locked(agent, request, allocation);
+	allocation->kind = ALLOCATION_DEVICE;
+	allocation->slot = device->address;
+	allocation->gpu = device->address;
+	allocation->numa_node = function->numa_node;
 	strcpy(allocation->profile, request->device);
 	strcpy(allocation->type, device->id);
-	strcpy(allocation->boot_id, agent->boot_id);
 }
 
 struct lease *passthrough_reserve_locked(struct agent *agent, const struct create_request *request,

@@ -280,19 +280,18 @@ static void bind_allocation(sqlite3_stmt *stmt, const struct allocation *a)
 	sqlite3_bind_int(stmt, 17, a->kind);
 }
 
-/* False when the text is longer than we ever write: not our row. NULL reads as "". */
-static bool column_text(sqlite3_stmt *stmt, int column, char *to, size_t size)
+bool records_column_text(sqlite3_stmt *stmt, int column, char *to, size_t size)
 {
 	const char *text = (const char *)sqlite3_column_text(stmt, column);
 
 	return snprintf(to, size, "%s", text ? text : "") < (int)size;
 }
 
-static bool column_address(sqlite3_stmt *stmt, int column, struct pci_addr *ret)
+bool records_column_address(sqlite3_stmt *stmt, int column, struct pci_addr *ret)
 {
 	struct pci_addr_text text;
 
-	return column_text(stmt, column, text.s, sizeof(text.s)) &&
+	return records_column_text(stmt, column, text.s, sizeof(text.s)) &&
 	       pci_addr_parse(text.s, ret) == 0;
 }
 
@@ -309,14 +308,15 @@ static int read_allocation(sqlite3_stmt *stmt, struct allocation *ret, struct er
 		.kind = (enum allocation_kind)sqlite3_column_int(stmt, 16),
 	};
 
-	if (!column_text(stmt, 1, a.id, sizeof(a.id)) ||
-	    !column_text(stmt, 2, a.principal, sizeof(a.principal)) ||
-	    !column_text(stmt, 3, a.request_id, sizeof(a.request_id)) ||
-	    !column_text(stmt, 4, a.owner, sizeof(a.owner)) ||
-	    !column_text(stmt, 6, a.profile, sizeof(a.profile)) ||
-	    !column_text(stmt, 7, a.type, sizeof(a.type)) || !column_address(stmt, 9, &a.slot) ||
-	    !column_address(stmt, 10, &a.gpu) ||
-	    !column_text(stmt, 15, a.boot_id, sizeof(a.boot_id)))
+	if (!records_column_text(stmt, 1, a.id, sizeof(a.id)) ||
+	    !records_column_text(stmt, 2, a.principal, sizeof(a.principal)) ||
+	    !records_column_text(stmt, 3, a.request_id, sizeof(a.request_id)) ||
+	    !records_column_text(stmt, 4, a.owner, sizeof(a.owner)) ||
+	    !records_column_text(stmt, 6, a.profile, sizeof(a.profile)) ||
+	    !records_column_text(stmt, 7, a.type, sizeof(a.type)) ||
+	    !records_column_address(stmt, 9, &a.slot) ||
+	    !records_column_address(stmt, 10, &a.gpu) ||
+	    !records_column_text(stmt, 15, a.boot_id, sizeof(a.boot_id)))
 		return err_set(err, ERR_INTERNAL,
 			       "the database's allocation %" PRIu64 " is not one we wrote",
 			       a.sequence);
@@ -480,8 +480,8 @@ static int read_type(sqlite3_stmt *stmt, struct catalogue *catalogue, struct err
 		.max_instance = sqlite3_column_int(stmt, 7),
 	};
 
-	if (!column_text(stmt, 4, type.id, sizeof(type.id)) ||
-	    !column_text(stmt, 5, type.name, sizeof(type.name)))
+	if (!records_column_text(stmt, 4, type.id, sizeof(type.id)) ||
+	    !records_column_text(stmt, 5, type.name, sizeof(type.name)))
 		return err_set(err, ERR_INTERNAL, "the database's catalogue is not one we wrote");
 	if (catalogue_put(catalogue, &type, true) < 0)
 		return err_sys(err, ENOMEM, "cannot load the catalogue");

@@ -174,29 +174,13 @@ int registry_remove_device(struct records *records, const char *id, struct err *
 
 /* ---- Reading ------------------------------------------------------------------------ */
 
-/* False when the text is longer than we ever write: not our row. */
-static bool column_text(sqlite3_stmt *stmt, int column, char *to, size_t size)
-{
-	const char *text = (const char *)sqlite3_column_text(stmt, column);
-
-	return snprintf(to, size, "%s", text ? text : "") < (int)size;
-}
-
-static bool column_address(sqlite3_stmt *stmt, int column, struct pci_addr *ret)
-{
-	struct pci_addr_text text;
-
-	return column_text(stmt, column, text.s, sizeof(text.s)) &&
-	       pci_addr_parse(text.s, ret) == 0;
-}
-
 static bool read_cordon(sqlite3_stmt *stmt, void *row)
 {
 	struct cordon *cordon = row;
 
 	cordon->since_ms = sqlite3_column_int64(stmt, 2);
-	return column_address(stmt, 0, &cordon->slot) &&
-	       column_text(stmt, 1, cordon->reason, sizeof(cordon->reason));
+	return records_column_address(stmt, 0, &cordon->slot) &&
+	       records_column_text(stmt, 1, cordon->reason, sizeof(cordon->reason));
 }
 
 static bool read_device(sqlite3_stmt *stmt, void *row)
@@ -207,10 +191,10 @@ static bool read_device(sqlite3_stmt *stmt, void *row)
 	device->vendor_id = (uint16_t)sqlite3_column_int(stmt, 4);
 	device->device_id = (uint16_t)sqlite3_column_int(stmt, 5);
 	device->create_time_ms = sqlite3_column_int64(stmt, 6);
-	return column_text(stmt, 0, device->id, sizeof(device->id)) &&
-	       column_text(stmt, 1, device->name, sizeof(device->name)) &&
-	       column_address(stmt, 3, &device->address) &&
-	       column_text(stmt, 7, device->reset_note, sizeof(device->reset_note));
+	return records_column_text(stmt, 0, device->id, sizeof(device->id)) &&
+	       records_column_text(stmt, 1, device->name, sizeof(device->name)) &&
+	       records_column_address(stmt, 3, &device->address) &&
+	       records_column_text(stmt, 7, device->reset_note, sizeof(device->reset_note));
 }
 
 /* Rows of one size into an array that grows. */

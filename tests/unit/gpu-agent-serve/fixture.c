@@ -135,3 +135,20 @@ int fixture_check_no_leak(struct fixture *fixture)
 	free(rows);
 	return (int)count;
 }
+
+int fixture_setup(void **state)
+{
+	struct fixture *fixture = malloc(sizeof(*fixture));
+
+	fixture_init(fixture);
+	fixture_scan(fixture);
+	*state = fixture;
+	return 0;
+}
+
+int fixture_teardown(void **state)
+{
+	fixture_done(*state);
+	free(*state);
+	return 0;
+}

@@ -21,6 +21,10 @@ struct fixture {
 void fixture_init(struct fixture *fixture);
 void fixture_done(struct fixture *fixture);
 
+/* As cmocka wants them: the fixture, scanned once, as *state. */
+int fixture_setup(void **state);
+int fixture_teardown(void **state);
+
 /* Scanner and recovery in the background, as in the program; returns after the first scan. */
 void fixture_start_threads(struct fixture *fixture);
 

@@ -15,23 +15,6 @@
 #include "gpu-agent/serve/cordon.h"
 #include "gpu-agent/serve/quarantine.h"
 
-static int setup(void **state)
-{
-	struct fixture *fixture = malloc(sizeof(*fixture));
-
-	fixture_init(fixture);
-	fixture_scan(fixture);
-	*state = fixture;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fixture_done(*state);
-	free(*state);
-	return 0;
-}
-
 static struct host_view *view_of(struct fixture *fixture)
 {
 	struct host_view *view;
@@ -259,7 +242,7 @@ static void a_slot_that_hangs_is_shown_as_wedged(void **state)
 	assert_int_equal(pci_addr_compare(view->conditions[0].slot, fake_vf_address(0, 0)), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {

@@ -13,23 +13,6 @@
 #include "gpu-agent/serve/clock.h"
 #include "gpu-agent/serve/sync.h"
 
-static int setup(void **state)
-{
-	struct fixture *fixture = malloc(sizeof(*fixture));
-
-	fixture_init(fixture);
-	fixture_scan(fixture);
-	*state = fixture;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fixture_done(*state);
-	free(*state);
-	return 0;
-}
-
 static struct allocation create(struct fixture *fixture, unsigned number, const char *principal)
 {
 	struct create_request request = fixture_request(number, "L40S-1Q");
@@ -265,25 +248,20 @@ static void watchers_are_woken_by_changes_until_they_leave(void **state)
 	agent_remove_watcher(fixture->agent, &second);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(what_is_not_claimed_is_released, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_a_hung_gpu_carries_is_released_later, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(what_is_younger_than_the_claim_stays, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_create_in_flight_is_never_undone, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(what_is_in_use_is_left_alone, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_the_kernel_keeps_goes_in_the_background, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(claims_of_what_is_gone_or_foreign_are_missing,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(a_revision_from_the_future_is_refused, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(watchers_are_woken_by_changes_until_they_leave,
-						setup, teardown),
+		TEST(what_is_not_claimed_is_released),
+		TEST(what_a_hung_gpu_carries_is_released_later),
+		TEST(what_is_younger_than_the_claim_stays),
+		TEST(a_create_in_flight_is_never_undone),
+		TEST(what_is_in_use_is_left_alone),
+		TEST(what_the_kernel_keeps_goes_in_the_background),
+		TEST(claims_of_what_is_gone_or_foreign_are_missing),
+		TEST(a_revision_from_the_future_is_refused),
+		TEST(watchers_are_woken_by_changes_until_they_leave),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
