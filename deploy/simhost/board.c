@@ -159,6 +159,23 @@ static int text_read(struct reader *reader, const char *word, const char *text, 
 	return 0;
 }
 
+static int sharing_read(struct reader *reader, const char *text)
+{
+	static const char *const names[] = {
+		[BOARD_EQUAL_SIZE] = "equal-size",
+		[BOARD_ANY_SIZE] = "any-size",
+		[BOARD_INSTANCES] = "instances",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(text, names[i]) != 0)
+			continue;
+		reader->board->sharing = (enum board_sharing)i;
+		return 0;
+	}
+	return reader_fail(reader, text, "takes equal-size, any-size or instances");
+}
+
 static int key_read(struct reader *reader, const struct key *key, char *text)
 {
 	void *field = (char *)reader->board + key->offset;
@@ -173,10 +190,7 @@ static int key_read(struct reader *reader, const struct key *key, char *text)
 	case KEY_WORD:
 		return text_read(reader, text, text, BOARD_WORD_SIZE, field);
 	case KEY_SHARING:
-		if (strcmp(text, "equal-size") != 0 && strcmp(text, "any-size") != 0)
-			return reader_fail(reader, text, "takes equal-size or any-size");
-		reader->board->sharing = text[0] == 'e' ? BOARD_EQUAL_SIZE : BOARD_ANY_SIZE;
-		return 0;
+		return sharing_read(reader, text);
 	case KEY_REFUSAL:
 		if (strcmp(text, "EIO") != 0 && strcmp(text, "ENOSPC") != 0)
 			return reader_fail(reader, text, "takes EIO or ENOSPC");
@@ -203,7 +217,7 @@ static int key_line_read(struct reader *reader, struct words *words)
 
 /* What a type line may give, before it becomes a struct board_type. */
 struct type_line {
-	uint64_t framebuffer, max, heads, frl;
+	uint64_t framebuffer, max, instances, heads, frl;
 	char resolution[BOARD_WORD_SIZE];
 	char name[BOARD_TITLE_SIZE];
 	char description[BOARD_TEXT_SIZE];
@@ -219,6 +233,7 @@ static int type_word_read(struct reader *reader, const char *word, struct type_l
 	} attributes[] = {
 		{ "framebuffer", offsetof(struct type_line, framebuffer), 16777216, 0 },
 		{ "max", offsetof(struct type_line, max), 4096, 0 },
+		{ "instances", offsetof(struct type_line, instances), 4096, 0 },
 		{ "heads", offsetof(struct type_line, heads), 64, 0 },
 		{ "frl", offsetof(struct type_line, frl), 1000, 0 },
 		{ "resolution", offsetof(struct type_line, resolution), 0, BOARD_WORD_SIZE },
@@ -238,8 +253,8 @@ static int type_word_read(struct reader *reader, const char *word, struct type_l
 		return number_read(reader, word, value + 1, 10, attributes[i].max, field);
 	}
 	return reader_fail(reader, word,
-			   "takes framebuffer=, max=, heads=, frl=, resolution=, name= or "
-			   "description=");
+			   "takes framebuffer=, max=, instances=, heads=, frl=, resolution=, "
+			   "name= or description=");
 }
 
 static int type_describe(struct reader *reader, const struct type_line *line,
@@ -249,6 +264,7 @@ static int type_describe(struct reader *reader, const struct type_line *line,
 		return reader_fail(reader, type->id, "needs framebuffer= and max= above 0");
 	type->framebuffer_mb = line->framebuffer;
 	type->max_instance = line->max;
+	type->instances = line->instances;
 	memcpy(type->name, line->name, sizeof(type->name));
 	if (line->description[0] != '\0') {
 		memcpy(type->description, line->description, sizeof(type->description));
@@ -335,6 +351,11 @@ static int board_check(struct reader *reader)
 			return reader_fail(reader, type->id, "is larger than the framebuffer");
 		if (board->vfs > 0 && type->max_instance > board->vfs)
 			return reader_fail(reader, type->id, "has a max above vfs");
+		if (type->instances > type->max_instance)
+			return reader_fail(reader, type->id, "has instances above its max");
+		if (type->instances > 0 && board->sharing != BOARD_INSTANCES)
+			return reader_fail(reader, type->id,
+					   "has instances, which need sharing instances");
 	}
 	return 0;
 }

@@ -25,6 +25,7 @@
 enum board_sharing {
 	BOARD_EQUAL_SIZE, /* only those of one framebuffer size; series may mix */
 	BOARD_ANY_SIZE,	  /* whatever fits */
+	BOARD_INSTANCES,  /* MIG mode: one for each GPU instance of the type's shape */
 };
 
 struct board_type {
@@ -33,6 +34,7 @@ struct board_type {
 	char description[BOARD_TEXT_SIZE];
 	uint64_t framebuffer_mb;
 	uint64_t max_instance; /* per physical GPU */
+	uint64_t instances;    /* of BOARD_INSTANCES: GPU instances that it has for this type */
 };
 
 struct board {

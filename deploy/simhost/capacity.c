@@ -13,11 +13,13 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 uint64_t capacity_of_gpu(const struct gpu *gpu, const struct board_type *type)
 {
+	uint64_t same_type = gpu->type_counts[type_index(gpu, type)];
 	uint64_t by_memory = (gpu->board->framebuffer_mb - gpu->used_mb) / type->framebuffer_mb;
 
+	if (gpu->board->sharing == BOARD_INSTANCES)
+		return type->instances - same_type;
 	if (gpu->board->sharing == BOARD_ANY_SIZE)
-		return least(type->max_instance - gpu->type_counts[type_index(gpu, type)],
-			     by_memory);
+		return least(type->max_instance - same_type, by_memory);
 	if (gpu->vgpu_count > 0 && gpu->size_mb != type->framebuffer_mb)
 		return 0;
 	return least(type->max_instance - gpu->vgpu_count, by_memory); /* one size, one maximum */

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "profile_name.h"
+
 /* ---- What each GPU carries ------------------------------------------------------ */
 
 static void add_vgpu(struct gpu_load *load, int32_t framebuffer_mb)
@@ -147,6 +149,35 @@ static void notice_mixed_sizes(struct capacity *capacity)
 	}
 }
 
+static bool is_sliced(const struct inventory *inventory, size_t profile)
+{
+	return profile != INVENTORY_NONE && profile_has_slices(inventory->profiles[profile].name);
+}
+
+/* A GPU in MIG mode carries such a vGPU or has room for one. */
+static void notice_slices(struct capacity *capacity)
+{
+	const struct inventory *inventory = capacity->inventory;
+
+	for (size_t i = 0; i < inventory->vgpu_count; i++) {
+		const struct inventory_vgpu *vgpu = &inventory->vgpus[i];
+
+		if (is_sliced(inventory, vgpu->profile))
+			capacity->loads[inventory->slots[vgpu->slot].gpu].sliced = true;
+	}
+	for (size_t i = 0; i < inventory->slot_count; i++) {
+		const struct inventory_slot *slot = &inventory->slots[i];
+
+		for (size_t o = 0; o < slot->offer_count; o++) {
+			const struct inventory_offer *offer =
+				&inventory->offers[slot->first_offer + o];
+
+			if (offer->available > 0 && is_sliced(inventory, offer->profile))
+				capacity->loads[slot->gpu].sliced = true;
+		}
+	}
+}
+
 int capacity_init(struct capacity *capacity, const struct capacity_input *input)
 {
 	*capacity = (struct capacity){
@@ -164,6 +195,7 @@ int capacity_init(struct capacity *capacity, const struct capacity_input *input)
 	add_troubled(capacity, input);
 	count_slots(capacity);
 	notice_mixed_sizes(capacity);
+	notice_slices(capacity);
 	return 0;
 }
 
@@ -184,6 +216,7 @@ struct offers {
 	unsigned promised;    /* of these, those where the driver says that one fits now */
 	int32_t max_instance; /* OPS_UNKNOWN */
 	bool max_may_be_more;
+	bool sliced;	/* needs a MIG instance: how many there are is in no file */
 	int32_t budget; /* of a parent without virtual functions; OPS_UNKNOWN */
 	bool shared;
 };
@@ -192,7 +225,11 @@ static struct offers collect_offers(const struct capacity *capacity, size_t gpu,
 {
 	const struct inventory *inventory = capacity->inventory;
 	const struct inventory_gpu *g = &inventory->gpus[gpu];
-	struct offers offers = { .max_instance = OPS_UNKNOWN, .budget = OPS_UNKNOWN };
+	struct offers offers = {
+		.max_instance = OPS_UNKNOWN,
+		.budget = OPS_UNKNOWN,
+		.sliced = is_sliced(inventory, profile),
+	};
 
 	for (size_t s = g->first_slot; s < g->first_slot + g->slot_count; s++) {
 		const struct inventory_offer *offer = inventory_offer_of(inventory, s, profile);
@@ -267,7 +304,7 @@ struct room capacity_on_gpu(const struct capacity *capacity, size_t gpu, size_t 
 	int32_t framebuffer_mb = capacity->inventory->profiles[profile].framebuffer_mb;
 	struct offers offers = collect_offers(capacity, gpu, profile);
 	bool unknown = framebuffer_mb == OPS_UNKNOWN || offers.max_instance == OPS_UNKNOWN ||
-		       load->framebuffer_mb == OPS_UNKNOWN || load->sizes_mixed ||
+		       offers.sliced || load->framebuffer_mb == OPS_UNKNOWN || load->sizes_mixed ||
 		       capacity->inventory->gpus[gpu].incomplete;
 
 	if (capacity->inventory->gpus[gpu].barred)
@@ -437,6 +474,9 @@ struct capacity_text capacity_gpu_text(const struct capacity *capacity, size_t g
 		return text("its files could not be read: what it offers is not known");
 	if (g->framework == FRAMEWORK_PASSTHROUGH)
 		return text("%s", "");
+	if (load->sliced)
+		return text(
+			"in MIG mode: only the driver knows its instances, figures are lower bounds");
 	if (load->sizes_mixed)
 		return text(
 			"sizes may be mixed: only the driver knows what fits, figures are lower bounds");

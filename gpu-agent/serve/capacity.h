@@ -11,8 +11,9 @@
  *     must not be added up: each of 32 functions says 1 where 12 creates succeed;
  *   - a parent without virtual functions reports a budget, taken as it is.
  *
- * Where the truth cannot be known (sizes mixed by the host's settings, a size or maximum
- * that nobody told) the figure is a lower bound and the GPU's reason says so.
+ * Where the truth cannot be known (sizes mixed by the host's settings, GPU instances of MIG
+ * mode, which no file counts, a size or maximum that nobody told) the figure is a lower
+ * bound and the GPU's reason says so.
  */
 
 #ifndef GPU_AGENT_SERVE_CAPACITY_H
@@ -49,6 +50,7 @@ struct gpu_load {
 	unsigned live;		/* vGPUs, ours and foreign, existing or claimed */
 	unsigned unseen;	/* of these, claims that the inventory does not show */
 	int32_t framebuffer_mb; /* of every vGPU on it; 0 without one; OPS_UNKNOWN */
+	bool sliced;		/* in MIG mode, as far as its functions show it */
 	bool sizes_mixed;	/* the host lets sizes mix: only the driver knows what fits */
 	bool suspect;
 	const struct troubled_slot *shunned; /* one of them, borrowed from the input; NULL */

@@ -29,10 +29,9 @@ static struct capacity_input no_claims(const struct inventory *inventory)
 	return (struct capacity_input){ .inventory = inventory };
 }
 
-static void look(const struct fake_kernel *kernel, struct seen *seen)
+/* Frees the records. */
+static void see(struct op_record *records, size_t count, struct seen *seen)
 {
-	struct op_record *records;
-	size_t count = fake_kernel_scan(kernel, &records);
 	struct capacity_input input;
 
 	*seen = (struct seen){ 0 };
@@ -40,6 +39,14 @@ static void look(const struct fake_kernel *kernel, struct seen *seen)
 	free(records);
 	input = no_claims(seen->inventory);
 	assert_int_equal(capacity_init(&seen->capacity, &input), 0);
+}
+
+static void look(const struct fake_kernel *kernel, struct seen *seen)
+{
+	struct op_record *records;
+	size_t count = fake_kernel_scan(kernel, &records);
+
+	see(records, count, seen);
 }
 
 static void forget(struct seen *seen)
@@ -436,6 +443,30 @@ static void mixed_sizes_give_a_lower_bound_that_says_so(void **state)
 	forget(&seen);
 }
 
+/* The driver tells how many one GPU carries at most, not how many instances there are. */
+static void a_mig_instance_is_promised_one_at_a_time(void **state)
+{
+	struct fake_kernel kernel;
+	struct op_record *records;
+	struct seen seen;
+	size_t count;
+
+	(void)state;
+	fake_kernel_init(&kernel, 2);
+	count = fake_kernel_scan(&kernel, &records);
+	for (size_t i = 0; i < count; i++)
+		if (records[i].kind == OP_RECORD_MDEV_TYPE &&
+		    strcmp(records[i].mdev_type.name, "NVIDIA L40S-2Q") == 0)
+			strcpy(records[i].mdev_type.name, "NVIDIA L40S-1-2Q");
+	see(records, count, &seen);
+
+	assert_int_equal(capacity_available(&seen.capacity,
+					    inventory_find_profile(seen.inventory, "L40S-1-2Q")),
+			 2);
+	assert_non_null(strstr(capacity_gpu_text(&seen.capacity, 0).s, "in MIG mode"));
+	forget(&seen);
+}
+
 /* A change of ours makes available_instances old: the rule alone decides then. */
 static void stale_figures_are_not_believed(void **state)
 {
@@ -502,6 +533,7 @@ int main(void)
 		cmocka_unit_test(a_suspect_gpu_comes_last),
 		cmocka_unit_test(a_refusal_says_why_for_each_gpu),
 		cmocka_unit_test(mixed_sizes_give_a_lower_bound_that_says_so),
+		cmocka_unit_test(a_mig_instance_is_promised_one_at_a_time),
 		cmocka_unit_test(stale_figures_are_not_believed),
 		cmocka_unit_test(the_view_is_ordered_as_the_product_document_prints_it),
 	};
