@@ -55,6 +55,7 @@ static bool header_is_tight(const struct request_header *header)
 
 int edge_check_layout(const struct request *request, struct err *err)
 {
+	/* civetweb takes any two blanks for its CR LF, which a proxy always writes anew. */
 	const char *line = end_of(request->version) + 2;
 
 	if (!request_line_is_tight(request) || request->header_count == 0 ||

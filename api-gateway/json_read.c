@@ -272,10 +272,8 @@ static int read_field(struct reader *reader, const struct field *field, const cJ
 		return err_field(reader->err, reader->path,
 				 "%s cannot be given together with another choice of its kind",
 				 reader->path);
-	if (read_value(reader, field, item, proto_member(message, field)))
-		return -1;
-	proto_mark_set(message, field);
-	return 0;
+	proto_mark_set(message, field); /* before: what is half read is freed with the message */
+	return read_value(reader, field, item, proto_member(message, field));
 }
 
 static int read_message(struct reader *reader, const struct message_table *table,

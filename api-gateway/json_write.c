@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "json_write.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -64,9 +65,18 @@ static int write_timestamp(struct text *to, const struct field *field,
 	return 0;
 }
 
+/* An entry of a map need not say its value: it is the empty message then. */
 static int write_contained(struct text *to, const struct field *field,
 			   const ProtobufCMessage *message, struct err *err)
 {
+	scoped(proto_message_free) ProtobufCMessage *empty = NULL;
+
+	if (!message) {
+		empty = proto_message_new(field->message->pb);
+		if (!empty)
+			return err_sys(err, ENOMEM, "cannot write the answer");
+		message = empty;
+	}
 	if (field->message->is_timestamp)
 		return write_timestamp(to, field, message, err);
 	return json_write(to, field->message, message, err);

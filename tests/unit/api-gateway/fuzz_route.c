@@ -25,8 +25,8 @@ static void run(const struct route_table *table, const char *method, const char 
 	route = route_find(table, method, &path, allow, sizeof(allow), &err);
 	if (!route)
 		return;
-	if (route->request)
-		request = proto_message_new(route->request->pb);
+	if (route->filled)
+		request = proto_message_new(route->filled->pb);
 	if (route_fill(route, &path, query, request, &err) == 0 && request) {
 		uint8_t *packed = malloc(protobuf_c_message_get_packed_size(request) + 1);
 

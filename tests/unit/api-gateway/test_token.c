@@ -8,11 +8,9 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
-#include "api-gateway/base64.h"
 #include "api-gateway/token.h"
+#include "token_sign.h"
 
 #define NOW    1000000000
 #define HEADER "{\"alg\":\"HS256\",\"typ\":\"JWT\"}"
@@ -20,37 +18,12 @@
 
 static const uint8_t key[] = "0123456789abcdef0123456789abcdef";
 
-static void append_base64url(struct text *to, const void *bytes, size_t length)
-{
-	size_t begin = to->length;
-
-	base64_append(to, bytes, length);
-	for (size_t i = begin; i < to->length; i++)
-		to->bytes[i] = to->bytes[i] == '+' ? '-' : to->bytes[i] == '/' ? '_' : to->bytes[i];
-	while (to->bytes[to->length - 1] == '=')
-		to->bytes[--to->length] = '\0';
-}
-
-/* What a holder of the key would make of any header and claims. */
-static void sign(const char *header, const char *claims, struct text *to)
-{
-	uint8_t digest[32];
-	unsigned length = sizeof(digest);
-
-	append_base64url(to, header, strlen(header));
-	text_append_string(to, ".");
-	append_base64url(to, claims, strlen(claims));
-	HMAC(EVP_sha256(), key, sizeof(key) - 1, (uint8_t *)to->bytes, to->length, digest, &length);
-	text_append_string(to, ".");
-	append_base64url(to, digest, length);
-}
-
 static int check(const char *header, const char *claims, const char *scope,
 		 struct token_subject *subject, struct err *err)
 {
 	scoped_text struct text token = { 0 };
 
-	sign(header, claims, &token);
+	token_sign(header, claims, key, sizeof(key) - 1, &token);
 	return token_check(token.bytes, key, sizeof(key) - 1, NOW, scope, subject, err);
 }
 
@@ -135,7 +108,7 @@ static void what_was_touched_is_unauthenticated(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
 		refuse(forms[i]);
-	sign(HEADER, "{" ALIVE "}", &token);
+	token_sign(HEADER, "{" ALIVE "}", key, sizeof(key) - 1, &token);
 	text_append_string(&longer, token.bytes);
 	text_append_string(&longer, ".");
 	refuse(longer.bytes);
