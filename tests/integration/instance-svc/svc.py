@@ -118,15 +118,16 @@ class Command:
         self.requests.put(None)
 
     def read(self, until=None):
-        """Everything to its end, or until the output has `until`."""
-        for response in self.call:
+        """Everything to its end, or until the output has `until`, which it may have already."""
+        while not (until and until in self.output()):
+            response = next(self.call, None)
+            if response is None:
+                break
             kind = response.WhichOneof("kind")
             if kind == "exit":
                 self.exit = response.exit
             else:
                 getattr(self, kind).append(getattr(response, kind))
-            if until and until in b"".join(self.stdout):
-                break
         return self
 
     def output(self):
