@@ -2,11 +2,13 @@
 #include "image.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
+#include "image_kernel.h"
 #include "image_pull.h"
 #include "image_reference.h"
 #include "image_store.h"
@@ -204,6 +206,20 @@ int image_store_load(struct image_store *store, const char *reference, const cha
 	const struct image_digest digest = digest_from(digest_text);
 
 	return load(store, reference, &digest, ret, err);
+}
+
+int image_store_check_kernel(struct image_store *store, const char *reference, struct err *err)
+{
+	struct kernel_paths paths;
+	struct image_info info;
+	char disk[PATH_MAX];
+	struct err unknown;
+
+	if (image_store_describe(store, reference, &info, &unknown) < 0 ||
+	    info.status != IMAGE_READY)
+		return 0;
+	snprintf(disk, sizeof(disk), "%s/%s.erofs", store->disks_folder, info.digest);
+	return image_kernel_find(info.reference, disk, &paths, err);
 }
 
 /* ---- The list ---- */

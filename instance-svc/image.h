@@ -8,6 +8,7 @@
  * Store layout under its directory, which it makes:
  *   disks/<digest>.erofs  the disk; there only when whole
  *   disks/<digest>.json   the image's config, as the registry has it
+ *   disks/<digest>.*      the image's own kernel (image_kernel.h)
  *   refs/<reference>      what is known of a reference (image_record.h)
  *   work/<pid>-XXXXXX/    one pull: OCI layout, unpacked files. Removed when the pull ends,
  *                         or at the next start when instance-svc was killed
@@ -52,6 +53,7 @@ struct image_store_options {
 	const char *registries_conf; /* NULL: the host's own */
 	const char *policy_json;     /* NULL: accept as skopeo's --insecure-policy does */
 	const char *auth_file;	     /* NULL: none */
+	const char *guest_tools;     /* folder of image-kernel; NULL: no image's kernel is taken */
 	unsigned concurrent_pulls;   /* 0: 2 */
 	uint64_t unpacked_max;	     /* bytes that an image may take; 0: the default */
 };
@@ -89,6 +91,12 @@ int image_store_get(struct image_store *store, const char *reference,
 /* The image that an instance began with, by its digest: ERR_NOT_FOUND when it is gone. */
 int image_store_load(struct image_store *store, const char *reference, const char *digest,
 		     struct image **ret, struct err *err);
+
+/*
+ * Whether an instance can boot the image's own kernel: ERR_FAILED_PRECONDITION says why not.
+ * Nothing is said of an image that is not here yet.
+ */
+int image_store_check_kernel(struct image_store *store, const char *reference, struct err *err);
 
 /* ---- The list ---- */
 

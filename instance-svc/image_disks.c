@@ -176,29 +176,35 @@ int image_disks_load(const struct image_disks *disks, const char *reference,
 	return 0;
 }
 
-/* The disk first: a config without one is removed at another time. */
+/* What there may be of one digest; the disk first: the rest is nothing without it. */
+static const char *const suffixes[] = { ".erofs", ".json", ".vmlinuz", ".initramfs", ".nokernel" };
+
+#define SUFFIX_COUNT (sizeof(suffixes) / sizeof(suffixes[0]))
+
 static void remove_disk(int folder, const struct image_digest *digest)
 {
-	char disk[sizeof(digest->s) + sizeof(".erofs")],
-		config[sizeof(digest->s) + sizeof(".json")];
+	for (size_t i = 0; i < SUFFIX_COUNT; i++) {
+		char name[sizeof(digest->s) + sizeof(".initramfs")];
 
-	snprintf(disk, sizeof(disk), "%s.erofs", digest->s);
-	snprintf(config, sizeof(config), "%s.json", digest->s);
-	if (unlinkat(folder, disk, 0) == 0)
-		log_info("image %s: disk removed", digest->s);
-	else if (errno != ENOENT)
-		log_warning("cannot remove the disk of image %s: %s", digest->s, strerror(errno));
-	if (unlinkat(folder, config, 0) < 0 && errno != ENOENT)
-		log_warning("cannot remove the config of image %s: %s", digest->s, strerror(errno));
+		snprintf(name, sizeof(name), "%s%s", digest->s, suffixes[i]);
+		if (unlinkat(folder, name, 0) == 0) {
+			if (i == 0)
+				log_info("image %s: disk removed", digest->s);
+		} else if (errno != ENOENT) {
+			log_warning("cannot remove %s of the images' disks: %s", name,
+				    strerror(errno));
+		}
+	}
 }
 
-/* "<digest>.erofs" or "<digest>.json": the two are looked at as one. */
+/* The files of one digest are looked at as one. */
 static bool read_name(const char *name, struct image_digest *ret)
 {
-	size_t length = strcspn(name, ".");
+	size_t length = strcspn(name, "."), suffix = 0;
 
-	if (length >= sizeof(ret->s) ||
-	    (strcmp(name + length, ".erofs") != 0 && strcmp(name + length, ".json") != 0))
+	while (suffix < SUFFIX_COUNT && strcmp(name + length, suffixes[suffix]) != 0)
+		suffix++;
+	if (length >= sizeof(ret->s) || suffix == SUFFIX_COUNT)
 		return false;
 	memcpy(ret->s, name, length);
 	ret->s[length] = '\0';

@@ -7,7 +7,8 @@
 
 #define SENTENCE_MAX 240
 
-/* The first line that matches decides. Words of skopeo 1.9 and umoci 0.4.7. */
+/* The first line that matches decides. Words of skopeo 1.9, umoci 0.4.7
+ * and, capital, of C programs. */
 static const struct {
 	const char *words;
 	enum err_reason reason;
@@ -24,6 +25,7 @@ static const struct {
 	{ "status code from registry 404", ERR_FAILED_PRECONDITION,
 	  "a layer or its config is missing" },
 	{ "no space left on device", ERR_INSUFFICIENT_CAPACITY, "the disk is full" },
+	{ "No space left on device", ERR_INSUFFICIENT_CAPACITY, "the disk is full" },
 	{ "restore chown metadata", ERR_FAILED_PRECONDITION, "a file's owner is beyond id 65535" },
 	{ "unauthorized", ERR_FAILED_PRECONDITION,
 	  "no such image, or the registry wants other credentials" },

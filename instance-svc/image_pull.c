@@ -2,20 +2,18 @@
 #include "image_pull.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "image_check.h"
 #include "image_failure.h"
 #include "image_json.h"
+#include "image_kernel.h"
 #include "image_manifest.h"
 #include "image_meter.h"
 #include "image_oci.h"
+#include "image_publish.h"
 #include "image_work.h"
 #include "strv.h"
 
@@ -218,82 +216,25 @@ static int look_at(struct making *making, struct image_manifest *ret, struct err
 	return r < 0 ? err_prefix(err, "cannot use image '%s'", making->reference) : 0;
 }
 
-/* The result of a jail is a stranger's too: nothing but a plain file with one name goes on. */
-static int check_disk(const char *path)
+/* An image is as good without a kernel, or with one that cannot be booted. */
+static int take_kernel(struct making *making, struct err *err)
 {
-	scoped_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	struct stat status;
+	const struct image_store_options *options = making->pull->options;
 
-	if (fd < 0 || fstat(fd, &status) < 0)
-		return -errno;
-	if (!S_ISREG(status.st_mode) || status.st_nlink != 1 || status.st_uid != geteuid())
-		return -EINVAL;
-	if (fchmod(fd, 0444) < 0 || fsync(fd) < 0)
-		return -errno;
+	if (!options->guest_tools)
+		return 0;
+	if (image_kernel_take(&making->work, options, making->pull->cancelled, err) < 0)
+		return err_prefix(err, "cannot take the kernel of image '%s'", making->reference);
 	return 0;
 }
 
-static int write_config(const char *path, const char *config, size_t length)
+static int publish(const struct making *making, const char *digest,
+		   const struct image_manifest *manifest, struct err *err)
 {
-	scoped_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0444);
+	int r = image_publish(&making->work, making->pull->disks_folder, digest, manifest->config,
+			      manifest->config_length);
 
-	if (fd < 0)
-		return -errno;
-	while (length > 0) {
-		ssize_t n = write(fd, config, length);
-
-		if (n < 0)
-			return -errno;
-		config += n;
-		length -= (size_t)n;
-	}
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
-static int sync_folder(const char *path)
-{
-	scoped_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
-}
-
-struct paths {
-	char new_disk[PATH_MAX], new_config[PATH_MAX]; /* in the work folder */
-	char disk[PATH_MAX], config[PATH_MAX];
-};
-
-static int paths_make(const struct making *making, const char *digest, struct paths *ret)
-{
-	const char *work = making->work.path, *disks = making->pull->disks_folder;
-
-	if (snprintf(ret->new_disk, PATH_MAX, "%s/disk.erofs", work) >= PATH_MAX ||
-	    snprintf(ret->new_config, PATH_MAX, "%s/config.json", work) >= PATH_MAX ||
-	    snprintf(ret->disk, PATH_MAX, "%s/%s.erofs", disks, digest) >= PATH_MAX ||
-	    snprintf(ret->config, PATH_MAX, "%s/%s.json", disks, digest) >= PATH_MAX)
-		return -ENAMETOOLONG;
-	return 0;
-}
-
-static int publish(const struct making *making, const char *digest, const char *config,
-		   size_t length, struct err *err)
-{
-	struct paths paths;
-	int r;
-
-	r = paths_make(making, digest, &paths);
-	if (r == 0)
-		r = check_disk(paths.new_disk);
-	if (r == 0)
-		r = write_config(paths.new_config, config, length);
-	if (r == 0 && rename(paths.new_config, paths.config) < 0)
-		r = -errno;
-	if (r == 0 && rename(paths.new_disk, paths.disk) < 0)
-		r = -errno;
-	if (r == 0)
-		r = sync_folder(making->pull->disks_folder);
-	if (r < 0)
-		return err_sys(err, r, "cannot keep the disk of image '%s'", making->reference);
-	return 0;
+	return r < 0 ? err_sys(err, r, "cannot keep the disk of image '%s'", making->reference) : 0;
 }
 
 static int make(struct making *making, const char *repository, const char *digest,
@@ -308,10 +249,10 @@ static int make(struct making *making, const char *repository, const char *diges
 
 	if (weigh(making, repository, digest, err) < 0 ||
 	    download(making, repository, digest, err) < 0 || look_at(making, manifest, err) < 0 ||
-	    run_owners(making, "unpack", unpack, err) < 0 ||
+	    run_owners(making, "unpack", unpack, err) < 0 || take_kernel(making, err) < 0 ||
 	    run_owners(making, "make the disk of", mkfs, err) < 0)
 		return -1;
-	return publish(making, digest, manifest->config, manifest->config_length, err);
+	return publish(making, digest, manifest, err);
 }
 
 int image_pull_make(const struct image_pull *pull, const struct image_reference *reference,

@@ -34,8 +34,7 @@ int image_pull_resolve(const struct image_pull *pull, const struct image_referen
 		       struct image_digest *ret, struct err *err);
 
 /*
- * Makes DISKS/<digest>.erofs and DISKS/<digest>.json. The json comes first and both are on
- * stable storage, so that a disk never lacks its config.
+ * Makes DISKS/<digest>.erofs and what belongs to it (image_publish.h).
  */
 int image_pull_make(const struct image_pull *pull, const struct image_reference *reference,
 		    const struct image_digest *digest, struct err *err);

@@ -18,7 +18,8 @@
 static int copy_options(struct image_store *store, const struct image_store_options *options)
 {
 	const char *const given[] = { options->directory, options->registries_conf,
-				      options->policy_json, options->auth_file };
+				      options->policy_json, options->auth_file,
+				      options->guest_tools };
 
 	for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
 		store->texts[i] = given[i] ? strdup(given[i]) : NULL;
@@ -30,6 +31,7 @@ static int copy_options(struct image_store *store, const struct image_store_opti
 		.registries_conf = store->texts[1],
 		.policy_json = store->texts[2],
 		.auth_file = store->texts[3],
+		.guest_tools = store->texts[4],
 		.concurrent_pulls =
 			options->concurrent_pulls > 0 ? options->concurrent_pulls : DEFAULT_PULLS,
 		.unpacked_max =

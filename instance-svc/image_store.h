@@ -15,7 +15,7 @@
  */
 struct image_store {
 	struct image_store_options options; /* its texts are owned, below */
-	char *texts[4];
+	char *texts[5];
 	char *disks_folder, *refs, *work; /* owned paths */
 	struct image_flights flights;	  /* by reference */
 	struct image_catalog catalog;

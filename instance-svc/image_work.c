@@ -138,6 +138,8 @@ static int command_make(const struct image_work *work, const struct image_jail_r
 	if (r == 0)
 		r = append_bind(&argv, run->jail == IMAGE_JAIL_LOOK ? "--ro-bind" : "--bind",
 				work->path, "/work");
+	if (r == 0 && run->tools)
+		r = append_bind(&argv, "--ro-bind", run->options->guest_tools, "/tools");
 	if (r == 0 && run->jail == IMAGE_JAIL_OWNERS)
 		r = append_list(&argv, owners_jail);
 	else if (r == 0 && run->jail == IMAGE_JAIL_LOOK)

@@ -35,6 +35,7 @@ struct image_jail_run {
 	enum image_jail jail;
 	const char *const *argv; /* ends with NULL; paths as seen inside: /work/... */
 	const struct image_store_options *options;
+	bool tools;			/* /tools is the guest tools of the options */
 	const volatile bool *cancelled; /* may be NULL */
 	int timeout_ms;
 	size_t out_bytes;			  /* of output kept */

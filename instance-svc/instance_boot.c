@@ -62,6 +62,15 @@ static int find_image(struct life *life, const struct record *record, struct ima
 	return 0;
 }
 
+/* Looked for once; afterwards it is pinned. */
+static int find_kernel(struct life *life, const struct record *record, const struct image *image,
+		       struct err *err)
+{
+	if (!life->instance->spec->image_kernel || record->kernel[0])
+		return 0;
+	return instance_keep_image_kernel(life->instance, image, err);
+}
+
 /* A guest that has run keeps what it wrote; one in standby keeps all as it is. */
 static int make_disks(struct life *life, const struct record *record, const struct image *image,
 		      struct err *err)
@@ -129,6 +138,8 @@ static enum next start(struct life *life)
 		return fail(life, "reserve the GPU", &err);
 	if (find_image(life, &record, &image, &err) < 0)
 		return fail(life, "pull the image", &err);
+	if (find_kernel(life, &record, image, &err) < 0)
+		return fail(life, "find the image's kernel", &err);
 	if (make_disks(life, &record, image, &err) < 0)
 		return fail(life, "make the disks", &err);
 	if (launch(life, image, &err) < 0)

@@ -92,14 +92,16 @@ static int admit_locked(struct instances *instances, const struct spec *spec, st
 	return resources_admit(&resources, spec, err);
 }
 
-static int fill_record(struct instances *instances, struct record *record, struct err *err)
+static int fill_record(struct instances *instances, const struct spec *spec, struct record *record,
+		       struct err *err)
 {
 	*record = (struct record){
 		.state = STATE_INITIALIZING,
 		.uuid = uuid_new(),
 		.created_ms = instances_now_ms(),
 	};
-	memcpy(record->kernel, instances->options.host->kernel, sizeof(record->kernel));
+	if (!spec->image_kernel) /* else it is not known before the image is here */
+		memcpy(record->kernel, instances->options.host->kernel, sizeof(record->kernel));
 	if (id_new(&record->id) < 0)
 		return err_set(err, ERR_INTERNAL, "the kernel gives no random bytes");
 	return records_free_slot(instances->options.records, host_slots(instances->options.host),
@@ -117,7 +119,7 @@ static int enter_locked(struct instances *instances, struct spec *take_spec,
 
 	if (admit_locked(instances, spec, err) < 0 ||
 	    instances_check_volumes_locked(instances, spec, NULL, err) < 0 ||
-	    fill_record(instances, &record, err) < 0 ||
+	    fill_record(instances, spec, &record, err) < 0 ||
 	    instance_new(instances, &record, TAKE_PTR(spec), &instance, err) < 0)
 		return -1;
 	instance_plan_holds_locked(instance);
@@ -202,6 +204,8 @@ int instances_create(struct instances *instances, struct spec *take_spec,
 
 	if (instance_check_first(instances, take_spec->network, spec_hold_count(take_spec) > 0,
 				 err) < 0 ||
+	    (take_spec->image_kernel &&
+	     image_store_check_kernel(instances->options.images, take_spec->image, err) < 0) ||
 	    instances_hold_volumes(instances, take_spec, &holds, err) < 0) {
 		spec_free(take_spec);
 		return -1;

@@ -124,8 +124,8 @@ enum next life_give_back(struct life *life)
 	return NEXT_GO_ON;
 }
 
-/* Nothing is left that reads it. */
-static void release_image(struct life *life)
+/* Nothing is left that reads its image or its kernel. */
+static void release_files(struct life *life)
 {
 	struct instance *instance = life->instance;
 
@@ -133,7 +133,9 @@ static void release_image(struct life *life)
 		SCOPED_INSTANCES_LOCK(instance->all);
 
 		instance->record.digest[0] = '\0';
+		instance->record.kernel[0] = '\0';
 	}
+	instances_collect_kernels(instance->all);
 	image_store_collect(instance->all->options.images);
 }
 
@@ -150,7 +152,7 @@ enum next life_remove(struct life *life)
 		note_trouble(life, &err);
 		life_sleep(life, RETRY_SLOW_MS);
 	}
-	release_image(life);
+	release_files(life);
 	log_info("instance %s: deleted", life->id.s);
 	life->removed = true;
 	return NEXT_GO_ON;

@@ -193,6 +193,7 @@ static struct instances *instances_new(const struct instances_options *options)
 		return NULL;
 	instances->options = *options;
 	pthread_mutex_init(&instances->lock, NULL);
+	pthread_mutex_init(&instances->kernels_lock, NULL);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&instances->changed, &attributes);
@@ -211,22 +212,11 @@ static void instances_free(struct instances *instances)
 	if (instances->closing_fd >= 0)
 		close(instances->closing_fd);
 	pthread_cond_destroy(&instances->changed);
+	pthread_mutex_destroy(&instances->kernels_lock);
 	pthread_mutex_destroy(&instances->lock);
 	free(instances);
 }
 SCOPED_DEFINE(struct instances *, instances_free);
-
-static bool uses_kernel(void *user, const char *name)
-{
-	const struct instances *instances = user;
-
-	if (strcmp(name, instances->options.host->kernel) == 0)
-		return true;
-	for (size_t i = 0; i < instances->count; i++)
-		if (strcmp(name, instances->list[i]->record.kernel) == 0)
-			return true;
-	return false;
-}
 
 int instances_open(const struct instances_options *options, struct instances **ret, struct err *err)
 {
@@ -237,11 +227,11 @@ int instances_open(const struct instances_options *options, struct instances **r
 		return err_sys(err, ENOMEM, "cannot keep instances");
 	if (records_load(options->records, &visitor, err) < 0)
 		return -1;
+	instances_collect_kernels(instances);
 	pthread_mutex_lock(&instances->lock);
 	for (size_t i = 0; i < instances->count; i++)
 		if (has_work(&instances->list[i]->record))
 			instance_kick_locked(instances->list[i]);
-	kernels_collect(layout_kernels(&options->host->layout).s, uses_kernel, instances);
 	if (start_thread_locked(instances, instances_release_orphans, instances) < 0)
 		log_warning("cannot look for GPUs that no instance claims: no thread for it");
 	pthread_mutex_unlock(&instances->lock);

@@ -32,6 +32,7 @@ struct instances {
 	struct instance **list; /* in order of creation; owned */
 	size_t count;
 	unsigned threads;
+	pthread_mutex_t kernels_lock;
 	bool closing;
 	int closing_fd; /* eventfd: readable once closing */
 };
@@ -111,6 +112,15 @@ SCOPED_DEFINE(struct volume_holds, volume_holds_done);
 /* One instance may write, or many may read. `but` (NULL: none) does not count. */
 int instances_check_volumes_locked(struct instances *instances, const struct spec *spec,
 				   const struct instance *but, struct err *err);
+
+/* ---- instances_kernels.c ---- */
+
+/* Removes what no instance boots. */
+void instances_collect_kernels(struct instances *instances);
+
+/* Copies the image's own kernel and puts its name into the record: from here on it is pinned. */
+int instance_keep_image_kernel(struct instance *instance, const struct image *image,
+			       struct err *err);
 
 /* ---- instance_hold.c: what is taken of gpu-agent ---- */
 

@@ -38,6 +38,7 @@ struct daemon {
 	struct settings settings;
 	struct host host;
 	char supervisor[PATH_MAX];
+	char guest_tools[PATH_MAX]; /* empty: not found */
 	struct records *records;
 	struct image_store *images;
 	struct volumes *volumes;
@@ -48,32 +49,47 @@ struct daemon {
 	struct rpc_server *server;
 };
 
-/* Beside our own executable, or in libexec as installed. */
-static int find_supervisor(struct daemon *d, struct err *err)
+/* Beside our own executable, as built or as installed in libexec. */
+static int find_program(const char *name, char ret[PATH_MAX], struct err *err)
 {
-	static const char *const places[] = { "instance-supervisor",
-					      "../libexec/hypeman/instance-supervisor" };
-	char self[PATH_MAX];
+	static const char *const places[] = { "", "guest/", "../libexec/hypeman/" };
+	char self[PATH_MAX], path[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	char *slash;
 
-	if (*d->settings.supervisor) {
-		snprintf(d->supervisor, sizeof(d->supervisor), "%s", d->settings.supervisor);
-		return 0;
-	}
 	if (n < 0)
 		return err_sys(err, errno, "cannot find my own executable");
 	self[n] = '\0';
 	slash = strrchr(self, '/');
 	for (size_t i = 0; slash && i < sizeof(places) / sizeof(places[0]); i++) {
-		char path[PATH_MAX];
-
-		snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - self), self, places[i]);
-		if (realpath(path, d->supervisor))
+		snprintf(path, sizeof(path), "%.*s/%s%s", (int)(slash - self), self, places[i],
+			 name);
+		if (realpath(path, ret))
 			return 0;
 	}
-	return err_set(err, ERR_FAILED_PRECONDITION,
-		       "instance-supervisor is not beside %s: set supervisor", self);
+	return err_set(err, ERR_FAILED_PRECONDITION, "%s is not beside %s", name, self);
+}
+
+static int find_supervisor(struct daemon *d, struct err *err)
+{
+	if (*d->settings.supervisor) {
+		snprintf(d->supervisor, sizeof(d->supervisor), "%s", d->settings.supervisor);
+		return 0;
+	}
+	if (find_program("instance-supervisor", d->supervisor, err) < 0)
+		return err_prefix(err, "supervisor is not set");
+	return 0;
+}
+
+/* image-kernel's folder, where build-guest and guest-init are too. */
+static void find_guest_tools(struct daemon *d)
+{
+	struct err err;
+
+	if (find_program("image-kernel", d->guest_tools, &err) < 0)
+		log_warning("%s: kernels that images carry cannot be booted", err.message);
+	else
+		*strrchr(d->guest_tools, '/') = '\0';
 }
 
 static int read_ids(struct daemon *d, struct err *err)
@@ -119,6 +135,7 @@ static int look_at_host(struct daemon *d, struct err *err)
 	if (host_check_open_to_all(d->supervisor, "supervisor", true, err) < 0)
 		return -1;
 	d->host.supervisor = d->supervisor;
+	find_guest_tools(d);
 	host_check_network(&d->host, "/dev/net/tun");
 	if (d->host.network_problem[0])
 		log_warning("VMs cannot have a network: %s", d->host.network_problem);
@@ -159,6 +176,8 @@ static int open_stores(struct daemon *d, struct err *err)
 		options.registries_conf = d->settings.registries_conf;
 	if (*d->settings.auth_file)
 		options.auth_file = d->settings.auth_file;
+	if (*d->guest_tools)
+		options.guest_tools = d->guest_tools;
 	options.concurrent_pulls = (unsigned)d->settings.image_pulls;
 	options.unpacked_max = d->settings.image_bytes_max;
 	if (image_store_open(&options, &d->images, err) < 0)

@@ -249,18 +249,19 @@ static int read_devices(const wire_spec *wire, struct spec *spec, struct err *er
 	return 0;
 }
 
-/* Left out or not, there is one of each; another than was asked for is never taken instead. */
-static int check_machine(const wire_spec *wire, struct err *err)
+/* Another than was asked for is never taken instead. */
+static int read_machine(const wire_spec *wire, struct spec *spec, struct err *err)
 {
 	if (*wire->hypervisor && strcmp(wire->hypervisor, "qemu") != 0)
 		return err_field(err, "instance.hypervisor",
 				 "hypervisor is '%.64s': must be \"qemu\" or left out",
 				 wire->hypervisor);
-	if (*wire->kernel)
+	if (*wire->kernel && strcmp(wire->kernel, SPEC_KERNEL_IMAGE) != 0)
 		return err_field(err, "instance.kernel",
-				 "kernel is '%.64s': must be left out: every instance boots this "
-				 "host's guest kernel, and none that an image carries",
+				 "kernel is '%.64s': must be \"" SPEC_KERNEL_IMAGE
+				 "\" for the image's own, or left out for this host's",
 				 wire->kernel);
+	spec->image_kernel = *wire->kernel != '\0';
 	return 0;
 }
 
@@ -286,7 +287,7 @@ int spec_from_wire(const wire_spec *wire, struct spec **ret, struct err *err)
 	    read_gpu(wire, spec, err) < 0 || read_devices(wire, spec, err) < 0 ||
 	    spec_read_volumes(wire, spec, err) < 0 ||
 	    (wire->network && spec_read_rates(wire->network, spec, err) < 0) ||
-	    check_machine(wire, err) < 0)
+	    read_machine(wire, spec, err) < 0)
 		return -1;
 	spec->network = true;
 	if (wire->network && wire->network->enabled_opt_case ==

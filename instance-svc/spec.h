@@ -31,6 +31,7 @@
 #define SPEC_PATH_MAX	    255
 #define SPEC_RATE_MIN	    UINT64_C(64000) /* bits per second: less is no network */
 #define SPEC_RATE_MAX	    UINT64_C(1000000000000)
+#define SPEC_KERNEL_IMAGE   "image"
 
 struct spec_volume {
 	char id[64]; /* or its name, until it is looked up */
@@ -54,6 +55,7 @@ struct spec {
 	uint64_t hotplug_bytes;		   /* room for memory to grow into */
 	uint64_t disk_io_bps;		   /* bytes per second of all writable disks; 0: no limit */
 	bool autostart;
+	bool image_kernel; /* boots the image's own, not this host's */
 	struct spec_volume volumes[SPEC_VOLUMES_MAX];
 	size_t volume_count;
 };

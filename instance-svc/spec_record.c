@@ -86,6 +86,8 @@ void *spec_save(const struct spec *spec, size_t *ret_size)
 	wire.devices = spec->devices;
 	wire.autostart_opt_case = HYPEMAN__INSTANCE__V1__INSTANCE_SPEC__AUTOSTART_OPT_AUTOSTART;
 	wire.autostart = spec->autostart;
+	if (spec->image_kernel)
+		wire.kernel = (char *)(uintptr_t)SPEC_KERNEL_IMAGE;
 	spec_volumes_to_wire(spec, &volumes);
 	wire.n_volumes = spec->volume_count;
 	wire.volumes = volumes.pointers;

@@ -270,8 +270,9 @@ class Registry:
     def reference(self, name):
         return f"127.0.0.1:{self.port}/{name}"
 
-    def push(self, name, command, env=(), payload=0):
-        """An image with busybox and, in it, the command; payload: bytes that take time."""
+    def push(self, name, command, env=(), payload=0, tree=None):
+        """An image with busybox and, in it, the command; payload: bytes that take time; tree:
+        a folder with more files."""
         layout = tempfile.mkdtemp(dir=self.work)
         blobs = os.path.join(layout, "blobs/sha256")
         os.makedirs(blobs)
@@ -282,7 +283,7 @@ class Registry:
                 file.write(data)
             return {"digest": "sha256:" + digest, "size": len(data)}
 
-        layer = self.layer(payload)
+        layer = self.layer(payload, tree)
         config = {"architecture": "amd64", "os": "linux",
                   "config": {"Entrypoint": ["/bin/sh", "-c"], "Cmd": [command],
                              "Env": ["PATH=/bin"] + list(env)},
@@ -306,7 +307,7 @@ class Registry:
         return self.reference(name)
 
     @staticmethod
-    def layer(payload):
+    def layer(payload, tree):
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w") as tar:
             for folder in ("bin", "etc", "proc", "sys", "dev", "tmp"):
@@ -322,6 +323,8 @@ class Registry:
                 entry = tarfile.TarInfo("bin/" + applet)
                 entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
                 tar.addfile(entry)
+            for more in sorted(os.listdir(tree)) if tree else ():
+                tar.add(os.path.join(tree, more), more)
             if payload:
                 entry = tarfile.TarInfo("payload")
                 entry.size = payload
@@ -384,7 +387,8 @@ class Service:
     def copy_programs(self):
         """Where a VM's own user may reach them, wherever the build is."""
         programs = self.folder("bin")
-        for name in "instance-svc", "instance-supervisor":
+        for name in ("instance-svc", "instance-supervisor", "guest/image-kernel",
+                     "guest/build-guest", "guest/guest-init"):
             shutil.copy(os.path.join(BUILD, "instance-svc", name), programs)
         return programs
 

@@ -95,7 +95,7 @@ static void expect_refusal(const wire_spec *wire, const char *field, const char 
 static void each_refusal_names_the_field_and_the_value(void **state)
 {
 	static char text[] = "nonsense", tiny[] = "1MB", huge[] = "1000T", odd[] = "200000001B",
-		    xen[] = "xen", own[] = "image", empty[] = "";
+		    xen[] = "xen", empty[] = "";
 	static Hypeman__Instance__V1__GpuSpec gpu = HYPEMAN__INSTANCE__V1__GPU_SPEC__INIT;
 	static char *no_program[] = { empty };
 	wire_spec wire;
@@ -115,10 +115,8 @@ static void each_refusal_names_the_field_and_the_value(void **state)
 	expect_refusal(&wire, "instance.overlay_size", "multiple of 4096");
 	wire = minimal(), wire.hypervisor = xen;
 	expect_refusal(&wire, "instance.hypervisor", "hypervisor is 'xen'");
-	wire = minimal(), wire.kernel = own;
-	expect_refusal(&wire, "instance.kernel", "kernel is 'image': must be left out");
 	wire = minimal(), wire.kernel = text;
-	expect_refusal(&wire, "instance.kernel", "kernel is 'nonsense'");
+	expect_refusal(&wire, "instance.kernel", "kernel is 'nonsense': must be \"image\"");
 	wire = minimal(), wire.gpu = &gpu;
 	expect_refusal(&wire, "instance.gpu.profile", "gpu.profile is ''");
 	wire = minimal(), wire.n_entrypoint = 1, wire.entrypoint = no_program;
@@ -181,7 +179,7 @@ static void too_much_text_is_refused(void **state)
 static void what_is_saved_loads_as_it_was(void **state)
 {
 	static char program[] = "/run", argument[] = "--all", key[] = "K", value[] = "a=b",
-		    key2[] = "B", profile[] = "L40S-1Q", size[] = "1536MB";
+		    key2[] = "B", profile[] = "L40S-1Q", size[] = "1536MB", kernel[] = "image";
 	wire_env one = HYPEMAN__INSTANCE__V1__INSTANCE_SPEC__ENV_ENTRY__INIT;
 	wire_env two = HYPEMAN__INSTANCE__V1__INSTANCE_SPEC__ENV_ENTRY__INIT;
 	wire_env *entries[] = { &one, &two };
@@ -201,6 +199,7 @@ static void what_is_saved_loads_as_it_was(void **state)
 	wire.entrypoint = wire.cmd = command;
 	wire.n_entrypoint = 1, wire.n_cmd = 2;
 	wire.size = size;
+	wire.kernel = kernel;
 	gpu.profile = profile, wire.gpu = &gpu;
 	network.enabled_opt_case = HYPEMAN__INSTANCE__V1__NETWORK_SPEC__ENABLED_OPT_ENABLED;
 	wire.network = &network;
@@ -220,6 +219,7 @@ static void what_is_saved_loads_as_it_was(void **state)
 	assert_string_equal(again->env[1], "K=a=b");
 	assert_string_equal(again->entrypoint[0], "/run");
 	assert_string_equal(again->cmd[1], "--all");
+	assert_true(again->image_kernel);
 }
 
 static void damaged_bytes_do_not_load(void **state)
