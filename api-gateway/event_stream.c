@@ -4,6 +4,7 @@
 #include "response.h"
 
 #define HEARTBEAT_SECONDS 15
+#define LOOK_SECONDS	  5
 
 static time_t now_seconds(void)
 {
@@ -18,7 +19,7 @@ int event_stream_begin(struct event_stream *stream)
 	if (stream->begun)
 		return 0;
 	stream->begun = true;
-	stream->last_write = now_seconds();
+	stream->last_write = stream->last_look = now_seconds();
 	return exchange_stream_begin(stream->exchange);
 }
 
@@ -38,6 +39,14 @@ int event_stream_heartbeat(struct event_stream *stream)
 		return 0;
 	text_append_string(&comment, ":\n\n");
 	return event_stream_write(stream, &comment);
+}
+
+bool event_stream_must_look(struct event_stream *stream)
+{
+	if (now_seconds() - stream->last_look < LOOK_SECONDS)
+		return false;
+	stream->last_look = now_seconds();
+	return true;
 }
 
 static void write_error(struct event_stream *stream, const struct err *err)

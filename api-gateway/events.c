@@ -17,11 +17,10 @@
 #include "proto_message.h"
 #include "rfc3339.h"
 
-#define LOOK_INTERVAL_MS  250 /* how late a change of the GPUs is seen, or that the client went */
-#define FIRST_STATE_MS	  5000
-#define FIRST_ANSWER_MS	  5000
-#define HEALTH_TIMEOUT_MS 5000
-#define RETRY_MS	  1000 /* how long clients are told to wait before they come again */
+#define LOOK_INTERVAL_MS 250 /* how late a change of the GPUs is seen, or that the client went */
+#define FIRST_STATE_MS	 5000
+#define FIRST_ANSWER_MS	 5000
+#define RETRY_MS	 1000 /* how long clients are told to wait before they come again */
 
 typedef Hypeman__Instance__V1__WatchEventsRequest watch_request;
 typedef Hypeman__Instance__V1__WatchEventsResponse watch_response;
@@ -266,21 +265,22 @@ static int begin(struct events *events, ProtobufCMessage *request, bool known, s
 	return 0;
 }
 
+static int check_services(const struct services *services, struct err *err)
+{
+	if (services_check(services, SERVICE_INSTANCE, err))
+		return -1;
+	return services_check(services, SERVICE_GPU, err);
+}
+
 static void pump(struct events *events, struct err *err)
 {
 	while (!exchange_is_over(events->out.exchange)) {
 		if (take_instances(events, LOOK_INTERVAL_MS, err) ||
 		    take_gpus(events, 0, true, err) || event_stream_heartbeat(&events->out))
 			return;
+		if (event_stream_must_look(&events->out) && check_services(events->services, err))
+			return;
 	}
-}
-
-static int check_services(const struct services *services, struct err *err)
-{
-	return services_check(services, SERVICE_INSTANCE, HEALTH_TIMEOUT_MS, err) ||
-			       services_check(services, SERVICE_GPU, HEALTH_TIMEOUT_MS, err)
-		       ? -1
-		       : 0;
 }
 
 int events_run(struct exchange *exchange, const struct services *services,

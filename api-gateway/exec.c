@@ -15,7 +15,6 @@
 
 #define START_WAIT_MS	  10000
 #define LOOK_INTERVAL_MS  500
-#define HEALTH_TIMEOUT_MS 5000
 #define DEAF_PING_SECONDS 5
 #define PING_SECONDS	  20
 #define SILENCE_SECONDS	  60 /* without a pong */
@@ -306,8 +305,7 @@ static int start_command(struct exec *exec, struct err *err)
 	scoped(proto_message_free) ProtobufCMessage *start = NULL;
 	wire_request request = HYPEMAN__INSTANCE__V1__EXEC_REQUEST__INIT;
 
-	if (read_start(exec, &start, err) ||
-	    services_check(exec->services, route->service_id, HEALTH_TIMEOUT_MS, err))
+	if (read_start(exec, &start, err) || services_check(exec->services, route->service_id, err))
 		return -1;
 	exec->stream = rpc_stream_open(exec->services->of[route->service_id].channel,
 				       route->service, route->rpc_index, &options, err);

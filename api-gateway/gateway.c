@@ -19,8 +19,6 @@
 #include "proto_message.h"
 #include "sse.h"
 
-#define HEALTH_TIMEOUT_MS 5000
-
 /* What one request needs beyond its stack. */
 struct work {
 	struct url_path path;
@@ -113,12 +111,8 @@ void gateway_done(struct gateway *gateway)
 
 static int run_health(const struct gateway *gateway, struct text *ret, struct err *err)
 {
-	int timeout_ms = gateway->services.timeout_ms;
-
-	if (timeout_ms > HEALTH_TIMEOUT_MS)
-		timeout_ms = HEALTH_TIMEOUT_MS;
 	for (enum service_id id = SERVICE_NONE + 1; id < SERVICE_COUNT; id++)
-		if (services_check(&gateway->services, id, timeout_ms, err))
+		if (services_check(&gateway->services, id, err))
 			return -1;
 	text_append_string(ret, "{\"status\":\"ok\"}");
 	return 0;

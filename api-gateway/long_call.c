@@ -8,7 +8,6 @@
 #include "proto_message.h"
 
 #define LOOK_INTERVAL_MS   500
-#define HEALTH_TIMEOUT_MS  5000
 #define DEFAULT_TIMEOUT_MS 60000 /* at least the default of every such RPC */
 #define NO_TIMEOUT_MS	   600000
 
@@ -83,7 +82,7 @@ int long_call_run(struct exchange *exchange, const struct services *services,
 	scoped(proto_message_free) ProtobufCMessage *answer = NULL;
 
 	if (call_build_request(route, input, &request, err) ||
-	    services_check(services, route->service_id, HEALTH_TIMEOUT_MS, err))
+	    services_check(services, route->service_id, err))
 		return -1;
 	exchange_watch(exchange);
 	if (call(exchange, services, route, request, &answer, err))

@@ -9,6 +9,8 @@
 
 #include "proto_message.h"
 
+#define HEALTH_TIMEOUT_MS 5000
+
 int services_add(struct services *services, enum service_id id, const char *name,
 		 const char *socket, uid_t uid, struct err *err)
 {
@@ -135,9 +137,10 @@ const char *services_code_name(int code)
 	return names[code];
 }
 
-int services_check(const struct services *services, enum service_id id, int timeout_ms,
-		   struct err *err)
+int services_check(const struct services *services, enum service_id id, struct err *err)
 {
+	int timeout_ms =
+		services->timeout_ms < HEALTH_TIMEOUT_MS ? services->timeout_ms : HEALTH_TIMEOUT_MS;
 	Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
 	scoped(proto_message_free) ProtobufCMessage *answer = NULL;
 

@@ -67,8 +67,7 @@ unsigned long long services_error_count(const struct services *services, enum se
 /* "UNAVAILABLE" */
 const char *services_code_name(int code);
 
-/* grpc.health.v1: 0 when the service says it is serving, within timeout_ms. */
-int services_check(const struct services *services, enum service_id id, int timeout_ms,
-		   struct err *err);
+/* grpc.health.v1: 0 when the service says within five seconds that it is serving. */
+int services_check(const struct services *services, enum service_id id, struct err *err);
 
 #endif

@@ -8,9 +8,8 @@
 #include "json_write.h"
 #include "proto_message.h"
 
-#define LOOK_INTERVAL_MS  500  /* how soon a client that went away is noticed */
-#define SILENCE_MS	  1000 /* without a first message, before the stream is begun */
-#define HEALTH_TIMEOUT_MS 5000
+#define LOOK_INTERVAL_MS 500  /* how soon a client that went away is noticed */
+#define SILENCE_MS	 1000 /* without a first message, before the stream is begun */
 
 struct sse {
 	struct event_stream out;
@@ -37,11 +36,14 @@ static int write_message(struct sse *sse, const ProtobufCMessage *message, struc
  * message (the service has proved to be alive). One that does not must bring something
  * or end, within its deadline, before we say 200.
  */
-static int wait_in_silence(struct sse *sse)
+static int wait_in_silence(struct sse *sse, struct err *err)
 {
-	if (sse->out.begun)
-		return event_stream_heartbeat(&sse->out);
-	return sse->follows ? event_stream_begin(&sse->out) : 0;
+	if (!sse->out.begun)
+		return sse->follows ? event_stream_begin(&sse->out) : 0;
+	if (event_stream_must_look(&sse->out) &&
+	    services_check(sse->services, sse->route->service_id, err))
+		return -1;
+	return event_stream_heartbeat(&sse->out);
 }
 
 /* True when the stream ended by itself; false when we end it, for *err if that is set. */
@@ -54,7 +56,7 @@ static bool pump(struct sse *sse, struct err *err)
 
 		if (r == 0)
 			return true;
-		if (r == -ETIMEDOUT ? wait_in_silence(sse) : write_message(sse, message, err))
+		if (r == -ETIMEDOUT ? wait_in_silence(sse, err) : write_message(sse, message, err))
 			return false;
 	}
 	return false;
@@ -67,7 +69,7 @@ static int open_stream(struct sse *sse, const ProtobufCMessage *request, struct 
 		.timeout_ms = sse->follows ? -1 : sse->services->timeout_ms,
 	};
 
-	if (sse->follows && services_check(sse->services, id, HEALTH_TIMEOUT_MS, err))
+	if (sse->follows && services_check(sse->services, id, err))
 		return -1;
 	sse->stream = rpc_stream_open(sse->services->of[id].channel, sse->route->service,
 				      sse->route->rpc_index, &options, err);
