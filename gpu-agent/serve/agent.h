@@ -29,7 +29,7 @@ struct agent_options {
 	uint16_t vendors[16];		   /* whose devices may be touched */
 	size_t vendor_count;
 	int write_timeout_ms;	/* one operation of a worker */
-	int scan_timeout_ms;	/* one scan */
+	int scan_timeout_ms;	/* a scan without news */
 	int request_timeout_ms; /* all operations of one request */
 	int rescan_ms;		/* between scans when nothing happens */
 };

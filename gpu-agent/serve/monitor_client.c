@@ -13,6 +13,7 @@
 #include "clock.h"
 
 #define MONITOR_TIMEOUT_MS 5000 /* it only forks: longer means that it is gone */
+#define SCAN_TIMEOUTS	   12	/* of a scan in all, while it goes on */
 
 struct monitor_client {
 	int fd;
@@ -281,8 +282,24 @@ static int take_packet(struct outcome *outcome, size_t *room, const union packet
 	return outcome->result.records == outcome->record_count ? 1 : -EPROTO;
 }
 
+/* How long a worker is waited for. */
+struct patience {
+	int64_t deadline_ms; /* for its result */
+	int quiet_ms;	     /* for its next packet */
+	int cancel_fd;	     /* once readable: no longer; -1 */
+};
+
+static int wait_packet(int fd, const struct patience *patience)
+{
+	int64_t quiet_until_ms = clock_monotonic_ms() + patience->quiet_ms;
+
+	return wait_readable(fd, patience->cancel_fd,
+			     quiet_until_ms < patience->deadline_ms ? quiet_until_ms
+								    : patience->deadline_ms);
+}
+
 /* 0 with the result, or -errno. */
-static int receive_all(int fd, int cancel_fd, int64_t deadline_ms, struct outcome *outcome)
+static int receive_all(int fd, const struct patience *patience, struct outcome *outcome)
 {
 	size_t room = 0;
 	int r = 0;
@@ -291,7 +308,7 @@ static int receive_all(int fd, int cancel_fd, int64_t deadline_ms, struct outcom
 		union packet packet;
 		ssize_t size;
 
-		r = wait_readable(fd, cancel_fd, deadline_ms);
+		r = wait_packet(fd, patience);
 		if (r < 0)
 			break;
 		size = recv(fd, &packet, sizeof(packet), MSG_TRUNC);
@@ -304,7 +321,7 @@ static int receive_all(int fd, int cancel_fd, int64_t deadline_ms, struct outcom
 }
 
 static void run(struct monitor_client *client, const struct op_request *request,
-		int64_t deadline_ms, int cancel_fd, struct outcome *outcome)
+		const struct patience *patience, struct outcome *outcome)
 {
 	struct monitor_reply reply = { 0 };
 	scoped_fd int fd = start_worker(client, &reply, outcome);
@@ -317,7 +334,7 @@ static void run(struct monitor_client *client, const struct op_request *request,
 		end(outcome, OUTCOME_NOT_STARTED, "the worker ended before it was told anything");
 		return;
 	}
-	r = receive_all(fd, cancel_fd, deadline_ms, outcome);
+	r = receive_all(fd, patience, outcome);
 	if (r == 0) {
 		outcome->kind = OUTCOME_ANSWERED;
 		return;
@@ -361,18 +378,22 @@ static void release_write(struct monitor_client *client)
 void monitor_client_run(struct monitor_client *client, const struct op_request *request,
 			int timeout_ms, struct outcome *ret)
 {
-	int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
+	const struct patience patience = {
+		.deadline_ms = clock_monotonic_ms() + timeout_ms,
+		.quiet_ms = timeout_ms,
+		.cancel_fd = -1,
+	};
 
 	if (request->kind == OP_SCAN) {
 		monitor_client_scan(client, request, timeout_ms, -1, ret);
 		return;
 	}
 	*ret = (struct outcome){ 0 };
-	if (!acquire_write(client, deadline_ms)) {
+	if (!acquire_write(client, patience.deadline_ms)) {
 		end(ret, OUTCOME_NOT_STARTED, "too many operations wait for the kernel");
 		return;
 	}
-	run(client, request, deadline_ms, -1, ret);
+	run(client, request, &patience, ret);
 	release_write(client);
 }
 
@@ -380,6 +401,12 @@ void monitor_client_run(struct monitor_client *client, const struct op_request *
 void monitor_client_scan(struct monitor_client *client, const struct op_request *request,
 			 int timeout_ms, int cancel_fd, struct outcome *ret)
 {
+	const struct patience patience = {
+		.deadline_ms = clock_monotonic_ms() + (int64_t)SCAN_TIMEOUTS * timeout_ms,
+		.quiet_ms = timeout_ms,
+		.cancel_fd = cancel_fd,
+	};
+
 	*ret = (struct outcome){ 0 };
-	run(client, request, clock_monotonic_ms() + timeout_ms, cancel_fd, ret);
+	run(client, request, &patience, ret);
 }

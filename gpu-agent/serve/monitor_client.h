@@ -45,7 +45,10 @@ struct outcome {
 void monitor_client_run(struct monitor_client *client, const struct op_request *request,
 			int timeout_ms, struct outcome *ret);
 
-/* OP_SCAN, which ends early, unanswered, as soon as cancel_fd is readable. */
+/*
+ * OP_SCAN. A large host's takes long and is not stuck: timeout_ms is for each thing that it
+ * finds, twelve times as much for all. It ends early, unanswered, once cancel_fd is readable.
+ */
 void monitor_client_scan(struct monitor_client *client, const struct op_request *request,
 			 int timeout_ms, int cancel_fd, struct outcome *ret);
 

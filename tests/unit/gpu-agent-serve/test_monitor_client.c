@@ -16,6 +16,8 @@
 
 #include "gpu-agent/serve/monitor_client.h"
 
+#define TIMEOUT_MS 400
+
 /* What one worker sends, packet by packet, before it ends. */
 struct script {
 	struct {
@@ -23,7 +25,8 @@ struct script {
 		size_t size;
 	} packets[4];
 	size_t count;
-	bool stays; /* does not end until serve hangs up */
+	int pause_ms; /* before each packet */
+	bool stays;   /* does not end until serve hangs up */
 	enum monitor_reply_kind reply;
 	uint32_t reply_version;
 	bool no_reply; /* the monitor ends instead */
@@ -92,8 +95,10 @@ static void work(struct script *script, int fd)
 	struct op_request request;
 
 	assert_int_equal(recv(fd, &request, sizeof(request), 0), sizeof(request));
-	for (size_t i = 0; i < script->count; i++)
+	for (size_t i = 0; i < script->count; i++) {
+		usleep((useconds_t)script->pause_ms * 1000);
 		(void)send(fd, script->packets[i].data, script->packets[i].size, MSG_NOSIGNAL);
+	}
 	while (script->stays && recv(fd, &request, sizeof(request), 0) > 0)
 		;
 }
@@ -122,10 +127,10 @@ static void *play(void *argument)
 	return NULL;
 }
 
-/* Runs one operation against the script. */
-static void run(struct script *script, struct outcome *outcome)
+/* Runs one operation against the script, which has TIMEOUT_MS for it. */
+static void run_kind(struct script *script, enum op_kind kind, struct outcome *outcome)
 {
-	const struct op_request request = { .version = OPS_VERSION, .kind = OP_REMOVE_MDEV };
+	const struct op_request request = { .version = OPS_VERSION, .kind = kind };
 	struct monitor_client *client;
 	int fds[2];
 
@@ -133,9 +138,14 @@ static void run(struct script *script, struct outcome *outcome)
 	script->monitor_fd = fds[1];
 	assert_int_equal(pthread_create(&script->thread, NULL, play, script), 0);
 	client = monitor_client_new(fds[0], 1);
-	monitor_client_run(client, &request, 200, outcome);
+	monitor_client_run(client, &request, TIMEOUT_MS, outcome);
 	monitor_client_free(client);
 	pthread_join(script->thread, NULL);
+}
+
+static void run(struct script *script, struct outcome *outcome)
+{
+	run_kind(script, OP_REMOVE_MDEV, outcome);
 }
 
 static struct script good(void)
@@ -182,6 +192,40 @@ static void a_worker_that_says_nothing_is_given_up(void **state)
 	(void)state;
 	script.stays = true;
 	check_unknown(&script, 1);
+}
+
+/* Four packets, half a timeout apart. */
+static void a_scan_that_goes_on_may_take_longer_than_a_write(void **state)
+{
+	struct script script = good();
+	struct outcome outcome;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		add_mdev(&script, OPS_VERSION);
+	add_result(&script, OPS_VERSION, 3);
+	script.pause_ms = TIMEOUT_MS / 2;
+	run_kind(&script, OP_SCAN, &outcome);
+	assert_int_equal(outcome.kind, OUTCOME_ANSWERED);
+	assert_int_equal(outcome.record_count, 3);
+	outcome_done(&outcome);
+
+	check_unknown(&script, 1);
+}
+
+static void a_scan_that_says_nothing_is_given_up(void **state)
+{
+	struct script script = good();
+	struct outcome outcome;
+
+	(void)state;
+	add_mdev(&script, OPS_VERSION);
+	script.stays = true;
+	run_kind(&script, OP_SCAN, &outcome);
+	assert_int_equal(outcome.kind, OUTCOME_UNKNOWN);
+	assert_true(outcome.timed_out);
+	assert_int_equal(script.gave_up, 1);
+	outcome_done(&outcome);
 }
 
 static void a_worker_that_ends_without_a_result_is_unknown(void **state)
@@ -248,6 +292,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(records_and_result_arrive_and_end_inside_their_arrays),
 		cmocka_unit_test(a_worker_that_says_nothing_is_given_up),
+		cmocka_unit_test(a_scan_that_goes_on_may_take_longer_than_a_write),
+		cmocka_unit_test(a_scan_that_says_nothing_is_given_up),
 		cmocka_unit_test(a_worker_that_ends_without_a_result_is_unknown),
 		cmocka_unit_test(packets_of_another_form_are_refused),
 		cmocka_unit_test(without_a_worker_nothing_has_been_touched),
