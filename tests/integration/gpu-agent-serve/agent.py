@@ -203,16 +203,19 @@ class Host:
 
     uevents: the agent hears of changes, as it does from a kernel; else only rescans show them.
     boards: a folder of board files in place of those that are delivered.
+    tree: a folder with sys and dev in place of a simulated host; "/" is this machine.
     """
 
-    def __init__(self, build, spec="l40s:2", rescan_seconds=1, uevents=False, boards=None):
+    def __init__(self, build, spec="l40s:2", rescan_seconds=1, uevents=False, boards=None,
+                 tree=None):
         self.build = build
         self.boards = boards
         self.rescan_seconds = rescan_seconds
         self.uevents = uevents
         self.folder = tempfile.mkdtemp(prefix="gpu-serve-")
         os.chmod(self.folder, 0o755)
-        self.mount = self.path("host")
+        self.mount = tree or self.path("host")
+        self.simulates = not tree
         self.socket = self.path("run/sock")
         self.simhost = self.agent = None
         self.log = open(self.path("log"), "wb")
@@ -220,7 +223,8 @@ class Host:
             os.mkdir(self.path(name))
             os.chown(self.path(name), SERVE_UID, SERVE_UID)
         os.mkdir(self.path("journal"), 0o700)
-        os.mkdir(self.mount)
+        if self.simulates:
+            os.mkdir(self.mount)
         os.chmod(self.path("run"), 0o755)
         os.mkdir(self.path("bin"))
         os.mkdir(self.path("stubs"))
@@ -230,7 +234,8 @@ class Host:
         subprocess.run(["protoc", f"-I{REPO}/proto", f"--python_out={self.path('stubs')}",
                         *PROTOS], check=True)
         self._extend_google_package()
-        self.start_simhost(spec)
+        if self.simulates:
+            self.start_simhost(spec)
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -253,7 +258,8 @@ class Host:
             with open(self.path("log"), errors="replace") as log:
                 for line in log.readlines()[-60:]:
                     print("# " + line.rstrip())
-        subprocess.run(["umount", "-l", self.mount], stderr=subprocess.DEVNULL, check=False)
+        if self.simulates:
+            subprocess.run(["umount", "-l", self.mount], stderr=subprocess.DEVNULL, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # ---- processes

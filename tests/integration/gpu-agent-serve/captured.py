@@ -5,6 +5,10 @@ Captures of real hosts, files captured/NAME.capture. A line each:
   gpu ADDRESS VENDOR:DEVICE CLASS DRIVER FUNCTIONS GROUP
                       what every PCI function has, for a GPU and its virtual functions, whose
                       IOMMU groups count from GROUP
+                      DRIVER is - where none is bound; the virtual functions follow the GPU from
+                      .4 on
+  functions ADDRESS...
+                      the virtual functions, where they lie elsewhere
   simulate SPEC       the simulated host that must show the same...
   control LINE        ...once this was written to its control file
   file PATH "TEXT"    the contents, as a JSON string
@@ -51,6 +55,8 @@ class Capture:
         word, rest = line.removeprefix("+ ").split(" ", 1)
         if word == "gpu":
             self.take_gpu(*rest.split())
+        elif word == "functions":
+            self.functions = rest.split()
         elif word == "simulate":
             self.spec = rest
         elif word == "control":
@@ -106,7 +112,8 @@ class Capture:
             put(f"{home}/{name}", "0x0000\n")
         put(f"{home}/numa_node", "-1\n")
         link(f"{sys}/bus/pci/devices/{address}", home)
-        link(f"{home}/driver", f"{sys}/bus/pci/drivers/{gpu['driver']}")
+        if gpu["driver"] != "-":
+            link(f"{home}/driver", f"{sys}/bus/pci/drivers/{gpu['driver']}")
         self.set_group(sys, home, address, gpu["group"] + number)
         if number > 0:
             link(f"{home}/physfn", self.home(sys, gpu["address"]))
