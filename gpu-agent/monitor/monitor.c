@@ -14,6 +14,7 @@
 
 #include "common/log.h"
 #include "common/scoped.h"
+#include "common/send_fd.h"
 #include "request.h"
 #include "serve_process.h"
 #include "worker.h"
@@ -55,24 +56,9 @@ static int64_t now_ms(void)
 static bool reply_send(struct monitor *monitor, struct monitor_reply *reply, int take_fd)
 {
 	scoped_fd int fd = take_fd;
-	struct iovec iov = { .iov_base = reply, .iov_len = sizeof(*reply) };
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
 
 	reply->version = OPS_VERSION;
-	if (fd >= 0) {
-		message.msg_control = &control;
-		message.msg_controllen = sizeof(control);
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(int));
-	}
-	return sendmsg(monitor->serve.socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) ==
-	       (ssize_t)sizeof(*reply);
+	return send_fd(monitor->serve.socket, reply, sizeof(*reply), fd) == 0;
 }
 
 /* Nothing more is heard from it; its death comes as SIGCHLD. */

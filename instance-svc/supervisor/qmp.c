@@ -8,6 +8,8 @@
 
 #include <cjson/cJSON.h>
 
+#include "common/send_fd.h"
+
 void qmp_init(struct qmp *qmp, int fd)
 {
 	qmp->fd = fd;
@@ -15,31 +17,6 @@ void qmp_init(struct qmp *qmp, int fd)
 	qmp->ready = false;
 	qmp->size = 0;
 	qmp->text[0] = '\0';
-}
-
-/* Commands are short: a socket that does not take one at once is broken. */
-static int send_text(struct qmp *qmp, const char *text, size_t length, int fd)
-{
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct iovec part = { (void *)(uintptr_t)text, length };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-	ssize_t n;
-
-	if (fd >= 0) {
-		message.msg_control = &control;
-		message.msg_controllen = sizeof(control);
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-	}
-	n = sendmsg(qmp->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n < 0)
-		return -errno;
-	return n == (ssize_t)length ? 0 : -EIO;
 }
 
 static int send_command(struct qmp *qmp, const char *command, const char *arguments, int fd)
@@ -50,7 +27,8 @@ static int send_command(struct qmp *qmp, const char *command, const char *argume
 
 	if (length < 0 || (size_t)length >= sizeof(text))
 		return -EINVAL;
-	return send_text(qmp, text, (size_t)length, fd);
+	/* Commands are short: a socket that does not take one at once is broken. */
+	return send_fd(qmp->fd, text, (size_t)length, fd);
 }
 
 int qmp_execute_with(struct qmp *qmp, const char *command, const char *arguments, int fd)

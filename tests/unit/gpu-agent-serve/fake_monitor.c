@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/send_fd.h"
+
 struct fake_worker {
 	struct fake_monitor *monitor;
 	int fd;
@@ -365,26 +367,6 @@ static void *worker_thread(void *argument)
 
 /* ---- The monitor --------------------------------------------------------------------- */
 
-static void send_reply(struct fake_monitor *monitor, struct monitor_reply *reply, int fd)
-{
-	char control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec iovec = { reply, sizeof(*reply) };
-	struct msghdr message = { .msg_iov = &iovec, .msg_iovlen = 1 };
-
-	if (fd >= 0) {
-		struct cmsghdr *header;
-
-		message.msg_control = control;
-		message.msg_controllen = sizeof(control);
-		header = CMSG_FIRSTHDR(&message);
-		header->cmsg_level = SOL_SOCKET;
-		header->cmsg_type = SCM_RIGHTS;
-		header->cmsg_len = CMSG_LEN(sizeof(fd));
-		memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-	}
-	(void)sendmsg(monitor->fd, &message, MSG_NOSIGNAL);
-}
-
 static void start_worker(struct fake_monitor *monitor)
 {
 	struct monitor_reply reply = { .version = OPS_VERSION, .kind = MONITOR_WORKER_STARTED };
@@ -405,7 +387,7 @@ static void start_worker(struct fake_monitor *monitor)
 	if (pthread_create(&thread, NULL, worker_thread, worker))
 		abort();
 	pthread_detach(thread);
-	send_reply(monitor, &reply, fds[0]);
+	(void)send_fd(monitor->fd, &reply, sizeof(reply), fds[0]);
 	close(fds[0]);
 }
 
@@ -422,7 +404,7 @@ static void *monitor_thread(void *argument)
 			pthread_mutex_unlock(&monitor->lock);
 		} else if (refuses_worker(monitor)) {
 			refusal.stuck_workers = OPS_STUCK_MAX;
-			send_reply(monitor, &refusal, -1);
+			(void)send_fd(monitor->fd, &refusal, sizeof(refusal), -1);
 		} else {
 			start_worker(monitor);
 		}

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "common/send_fd.h"
 #include "gpu-agent/serve/monitor_client.h"
 
 #define TIMEOUT_MS 400
@@ -73,21 +74,10 @@ static void reply_with(struct script *script, int fd)
 				       .error = EAGAIN,
 				       .stuck_workers = 2,
 				       .stuck = { 3, 5 } };
-	char control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec iovec = { &reply, sizeof(reply) };
-	struct msghdr message = { .msg_iov = &iovec, .msg_iovlen = 1 };
-	struct cmsghdr *header;
 
-	if (script->reply == MONITOR_WORKER_STARTED) {
-		message.msg_control = control;
-		message.msg_controllen = sizeof(control);
-		header = CMSG_FIRSTHDR(&message);
-		header->cmsg_level = SOL_SOCKET;
-		header->cmsg_type = SCM_RIGHTS;
-		header->cmsg_len = CMSG_LEN(sizeof(fd));
-		memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-	}
-	assert_int_equal(sendmsg(script->monitor_fd, &message, MSG_NOSIGNAL), sizeof(reply));
+	if (script->reply != MONITOR_WORKER_STARTED)
+		fd = -1;
+	assert_int_equal(send_fd(script->monitor_fd, &reply, sizeof(reply), fd), 0);
 }
 
 static void work(struct script *script, int fd)
