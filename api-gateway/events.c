@@ -160,7 +160,7 @@ static int take_gpus(struct events *events, int wait_ms, bool tell, struct err *
 		scoped(proto_message_free) ProtobufCMessage *message = NULL;
 		int r = rpc_stream_receive_timeout(events->gpus, wait_ms, &message);
 		Hypeman__Gpu__V1__GetHostResponse *host;
-		bool is_new;
+		bool is_new = false;
 
 		if (r == -ETIMEDOUT)
 			return 0;

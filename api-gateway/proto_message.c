@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "field_error.h"
+#include "json_check.h"
 
 ProtobufCMessage *proto_message_new(const ProtobufCMessageDescriptor *type)
 {
@@ -132,15 +133,21 @@ int proto_set_string(void *member, const char *text)
 	return 0;
 }
 
-/* Digits with at most a '-' before them, within [min, max]. */
+/* In the one form that a number has: keys of a map that differ are different numbers. */
+static bool is_plain(const char *digits)
+{
+	return isdigit((unsigned char)digits[0]) && (digits[0] != '0' || digits[1] == '\0');
+}
+
+/* Digits, of a number below zero with a '-' before them, within [min, max]. */
 static bool parse_signed(const char *text, int64_t min, int64_t max, int64_t *ret)
 {
 	char *end;
 
 	errno = 0;
 	*ret = strtoll(text, &end, 10);
-	return isdigit((unsigned char)text[text[0] == '-']) && !*end && !errno && *ret >= min &&
-	       *ret <= max;
+	return is_plain(text + (text[0] == '-')) && strcmp(text, "-0") != 0 && !*end && !errno &&
+	       *ret >= min && *ret <= max;
 }
 
 static bool parse_unsigned(const char *text, uint64_t max, uint64_t *ret)
@@ -149,7 +156,7 @@ static bool parse_unsigned(const char *text, uint64_t max, uint64_t *ret)
 
 	errno = 0;
 	*ret = strtoull(text, &end, 10);
-	return isdigit((unsigned char)text[0]) && !*end && !errno && *ret <= max;
+	return is_plain(text) && !*end && !errno && *ret <= max;
 }
 
 static bool parse_number(const struct field *field, const char *text, void *member)
@@ -168,7 +175,7 @@ static bool parse_number(const struct field *field, const char *text, void *memb
 	case PROTOBUF_C_TYPE_INT64:
 	case PROTOBUF_C_TYPE_SINT64:
 	case PROTOBUF_C_TYPE_SFIXED64:
-		return parse_signed(text, INT64_MIN, INT64_MAX, member);
+		return parse_signed(text, -JSON_INTEGER_MAX, JSON_INTEGER_MAX, member);
 	case PROTOBUF_C_TYPE_UINT32:
 	case PROTOBUF_C_TYPE_FIXED32:
 		if (!parse_unsigned(text, UINT32_MAX, &u))
@@ -177,7 +184,7 @@ static bool parse_number(const struct field *field, const char *text, void *memb
 		return true;
 	case PROTOBUF_C_TYPE_UINT64:
 	case PROTOBUF_C_TYPE_FIXED64:
-		return parse_unsigned(text, UINT64_MAX, member);
+		return parse_unsigned(text, JSON_INTEGER_MAX, member);
 	default:
 		return false;
 	}

@@ -391,8 +391,8 @@ static int look(struct rpc_call *call, struct instances *instances,
 	scoped(guest_session_close) struct guest_session *session = NULL;
 	uint8_t bytes[AGENT_STAT_FIXED + AGENT_LINK_MAX];
 	struct guest_channels *guests;
-	uint8_t *payload;
-	size_t length;
+	uint8_t *payload = NULL;
+	size_t length = 0;
 	struct id id;
 
 	if (instances_find_guest(instances, request->id, &id, &guests, err) < 0 ||
