@@ -2,46 +2,53 @@
 #include "single_flight.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <time.h>
 
-/* What a fetch brought, shared by its readers. */
-struct result {
-	unsigned references; /* under the flight's lock */
-	uint64_t number;     /* of the fetch */
+#include "common/futex.h"
+
+enum round_state {
+	ROUND_GATHERS, /* another round's fetch is running */
+	ROUND_TO_LEAD, /* it is this round's turn: one of its readers must fetch */
+	ROUND_FETCHES,
+	ROUND_LANDED, /* the result does not change any more */
+};
+
+/* The readers that one fetch answers. The last of them frees it. */
+struct round {
+	atomic_int state;
+	atomic_uint readers;
 	int r;
 	struct text text;
 	struct err err;
 };
 
+/*
+ * The lock is held only to come and go, not when a round has landed: those who are woken at
+ * once do not queue up for it.
+ */
 struct single_flight {
 	single_flight_fetch fetch;
 	void *user;
 	pthread_mutex_t lock;
-	pthread_cond_t landed;
-	bool running;
-	uint64_t started;    /* fetches begun so far */
-	unsigned readers;    /* in single_flight_read() */
-	struct result *last; /* while there are readers who may want it */
+	bool running;	    /* a round is fetching, or is about to */
+	struct round *next; /* whose fetch has not begun: new readers join it. May be NULL */
 };
 
 struct single_flight *single_flight_new(single_flight_fetch fetch, void *user)
 {
 	struct single_flight *flight = calloc(1, sizeof(*flight));
-	pthread_condattr_t monotonic;
 
 	if (!flight)
 		return NULL;
 	flight->fetch = fetch;
 	flight->user = user;
 	pthread_mutex_init(&flight->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&flight->landed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
 	return flight;
 }
 
@@ -49,17 +56,16 @@ void single_flight_free(struct single_flight *flight)
 {
 	if (!flight)
 		return;
-	pthread_cond_destroy(&flight->landed);
 	pthread_mutex_destroy(&flight->lock);
 	free(flight);
 }
 
-static void result_unref(struct result *result)
+static void round_leave(struct round *round)
 {
-	if (!result || --result->references > 0)
+	if (atomic_fetch_sub(&round->readers, 1) > 1)
 		return;
-	text_done(&result->text);
-	free(result);
+	text_done(&round->text);
+	free(round);
 }
 
 static struct timespec deadline_in(int timeout_ms)
@@ -87,48 +93,93 @@ static int left_ms(const struct timespec *deadline)
 	return left > 1 ? (int)left : 1;
 }
 
-/* Called and returns with the lock held; lets it go meanwhile. */
-static void fetch_locked(struct single_flight *flight, const struct timespec *deadline)
+/* The round of a reader that comes now; NULL without memory. */
+static struct round *join(struct single_flight *flight)
 {
-	struct result *result = calloc(1, sizeof(*result));
-	uint64_t number = ++flight->started;
+	struct round *round;
 
-	flight->running = true;
-	pthread_mutex_unlock(&flight->lock);
-	if (result) {
-		result->references = 1;
-		result->number = number;
-		result->r =
-			flight->fetch(flight->user, left_ms(deadline), &result->text, &result->err);
-	}
 	pthread_mutex_lock(&flight->lock);
-	flight->running = false;
-	result_unref(flight->last);
-	flight->last = result;
-	pthread_cond_broadcast(&flight->landed);
+	if (!flight->next)
+		flight->next = calloc(1, sizeof(*flight->next));
+	round = flight->next;
+	if (round) {
+		atomic_fetch_add(&round->readers, 1);
+		if (!flight->running)
+			atomic_store(&round->state, ROUND_TO_LEAD);
+		flight->running = true;
+	}
+	pthread_mutex_unlock(&flight->lock);
+	return round;
 }
 
-/* A result of a fetch with at least this number; NULL with *err. */
-static struct result *wait_locked(struct single_flight *flight, uint64_t wanted,
-				  const struct timespec *deadline, struct err *err)
+/* Whether it is on the caller to fetch. From then on new readers join another round. */
+static bool take_lead(struct single_flight *flight, struct round *round)
+{
+	bool leads;
+
+	pthread_mutex_lock(&flight->lock);
+	leads = atomic_load(&round->state) == ROUND_TO_LEAD;
+	if (leads) {
+		atomic_store(&round->state, ROUND_FETCHES);
+		flight->next = NULL;
+	}
+	pthread_mutex_unlock(&flight->lock);
+	return leads;
+}
+
+/* The next round's turn, after this one's readers have been woken: they make room for it. */
+static void hand_over(struct single_flight *flight)
+{
+	pthread_mutex_lock(&flight->lock);
+	flight->running = flight->next != NULL;
+	if (flight->next) {
+		atomic_store(&flight->next->state, ROUND_TO_LEAD);
+		futex_wake(&flight->next->state, 1);
+	}
+	pthread_mutex_unlock(&flight->lock);
+}
+
+static void lead(struct single_flight *flight, struct round *round, const struct timespec *deadline)
+{
+	round->r = flight->fetch(flight->user, left_ms(deadline), &round->text, &round->err);
+	atomic_store(&round->state, ROUND_LANDED);
+	if (atomic_load(&round->readers) > 1)
+		futex_wake(&round->state, INT_MAX);
+	hand_over(flight);
+}
+
+/*
+ * Leaves a round that does not land in time: true, unless that it was its turn meanwhile, or that
+ * it landed. Nobody who is left in a round misses that it must lead.
+ */
+static bool give_up(struct single_flight *flight, struct round *round)
+{
+	int state;
+
+	pthread_mutex_lock(&flight->lock);
+	state = atomic_load(&round->state);
+	if (state == ROUND_GATHERS && atomic_load(&round->readers) == 1)
+		flight->next = NULL;
+	if (state == ROUND_GATHERS || state == ROUND_FETCHES)
+		round_leave(round);
+	pthread_mutex_unlock(&flight->lock);
+	return state == ROUND_GATHERS || state == ROUND_FETCHES;
+}
+
+/* 0 when the round has landed; -1 when the deadline is over and the round was left. */
+static int wait_for(struct single_flight *flight, struct round *round,
+		    const struct timespec *deadline)
 {
 	for (;;) {
-		if (flight->last && flight->last->number >= wanted) {
-			flight->last->references++;
-			return flight->last;
-		}
-		if (!flight->running) {
-			fetch_locked(flight, deadline);
-			if (!flight->last) {
-				err_sys(err, ENOMEM, "cannot read");
-				return NULL;
-			}
-			continue;
-		}
-		if (pthread_cond_timedwait(&flight->landed, &flight->lock, deadline) == ETIMEDOUT) {
-			err_set(err, ERR_UNAVAILABLE, "no answer in time");
-			return NULL;
-		}
+		int state = atomic_load(&round->state);
+
+		if (state == ROUND_LANDED)
+			return 0;
+		if (state == ROUND_TO_LEAD && take_lead(flight, round))
+			lead(flight, round, deadline);
+		else if (futex_wait(&round->state, state, deadline) == -ETIMEDOUT &&
+			 give_up(flight, round))
+			return -1;
 	}
 }
 
@@ -136,26 +187,18 @@ int single_flight_read(struct single_flight *flight, int timeout_ms, struct text
 		       struct err *err)
 {
 	struct timespec deadline = deadline_in(timeout_ms);
-	struct result *result;
-	int r = -1;
+	struct round *round = join(flight);
+	int r;
 
-	pthread_mutex_lock(&flight->lock);
-	flight->readers++;
-	result = wait_locked(flight, flight->started + 1, &deadline, err);
-	if (--flight->readers == 0) {
-		result_unref(flight->last);
-		flight->last = NULL;
-	}
-	pthread_mutex_unlock(&flight->lock);
-	if (!result)
-		return -1;
-	r = result->r;
+	if (!round)
+		return err_sys(err, ENOMEM, "cannot read");
+	if (wait_for(flight, round, &deadline))
+		return err_set(err, ERR_UNAVAILABLE, "no answer in time");
+	r = round->r;
 	if (r == 0)
-		text_append(ret, result->text.bytes, result->text.length);
+		text_append(ret, round->text.bytes, round->text.length);
 	else
-		*err = result->err;
-	pthread_mutex_lock(&flight->lock);
-	result_unref(result);
-	pthread_mutex_unlock(&flight->lock);
+		*err = round->err;
+	round_leave(round);
 	return r;
 }

@@ -43,19 +43,23 @@ void text_append_string(struct text *text, const char *string)
 	text_append(text, string, strlen(string));
 }
 
+/* Mostly there is room, and once is enough. */
 void text_append_format(struct text *text, const char *format, ...)
 {
+	size_t room = text->room - text->length;
 	va_list args;
 	int length;
 
 	va_start(args, format);
-	length = vsnprintf(NULL, 0, format, args);
+	length = vsnprintf(room > 0 ? text->bytes + text->length : NULL, room, format, args);
 	va_end(args);
 	if (length < 0 || !make_room(text, (size_t)length))
 		return;
-	va_start(args, format);
-	vsnprintf(text->bytes + text->length, (size_t)length + 1, format, args);
-	va_end(args);
+	if ((size_t)length >= room) {
+		va_start(args, format);
+		vsnprintf(text->bytes + text->length, (size_t)length + 1, format, args);
+		va_end(args);
+	}
 	text->length += (size_t)length;
 }
 

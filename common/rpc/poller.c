@@ -2,9 +2,8 @@
 #include "poller.h"
 
 #include <limits.h>
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+
+#include "common/futex.h"
 
 static struct {
 	pthread_mutex_t lock;
@@ -50,11 +49,6 @@ void poller_stop(void)
 	pthread_mutex_unlock(&poller.lock);
 }
 
-static void futex(atomic_int *word, int operation, int value)
-{
-	syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
-}
-
 /* After the store the waiter may be gone: waking an address that nobody waits on is harmless. */
 static void wake(struct core_tag *tag, bool ok)
 {
@@ -63,7 +57,7 @@ static void wake(struct core_tag *tag, bool ok)
 
 	(void)ok;
 	atomic_store(done, 1);
-	futex(done, FUTEX_WAKE, INT_MAX);
+	futex_wake(done, INT_MAX);
 }
 
 void poller_wait_init(struct poller_wait *wait)
@@ -75,5 +69,5 @@ void poller_wait_init(struct poller_wait *wait)
 void poller_wait(struct poller_wait *wait)
 {
 	while (!atomic_load(&wait->done))
-		futex(&wait->done, FUTEX_WAIT, 0);
+		futex_wait(&wait->done, 0, NULL);
 }
