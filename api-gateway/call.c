@@ -33,14 +33,15 @@ static int fill_body(const struct route *route, const struct text *body, Protobu
 	return json_read(route->body->message, body->bytes, body->length, member, err);
 }
 
-static int fill_request_id(const struct route *route, const char *id, ProtobufCMessage *request,
-			   struct err *err)
+/* What the gateway itself adds, where the RPC has a field for it. */
+static int fill_text(const struct route *route, const char *name, const char *text,
+		     ProtobufCMessage *request, struct err *err)
 {
-	const struct field *field = message_table_find(route->request, "request_id");
+	const struct field *field = message_table_find(route->request, name);
 
-	if (!field || id[0] == '\0')
+	if (!field || text[0] == '\0')
 		return 0;
-	return proto_set_string(proto_member(request, field), id)
+	return proto_set_string(proto_member(request, field), text)
 		       ? err_sys(err, ENOMEM, "cannot read the request")
 		       : 0;
 }
@@ -55,7 +56,8 @@ int call_build_request(const struct route *route, const struct call_input *input
 		return err_sys(err, ENOMEM, "cannot read the request");
 	if (route_fill(route, input->path, input->query, request, err) ||
 	    fill_body(route, input->body, request, err) ||
-	    fill_request_id(route, input->request_id, request, err))
+	    fill_text(route, "request_id", input->request_id, request, err) ||
+	    fill_text(route, "principal", input->principal, request, err))
 		return -1;
 	*ret = TAKE_PTR(request);
 	return 0;

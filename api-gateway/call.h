@@ -16,6 +16,7 @@ struct call_input {
 	const char *query; /* raw; NULL without one */
 	const struct text *body;
 	const char *request_id; /* by which the service knows the request; empty: none */
+	const char *principal;	/* who asks, as the token says; empty: nobody was asked */
 };
 
 /* Builds the request of the route's RPC. *ret is freed with proto_message_free(). */

@@ -249,7 +249,7 @@ static int handle(struct gateway *gateway, struct exchange *exchange, struct wor
 {
 	const struct request *request = exchange_request(exchange);
 	const struct call_input input = { &work->path, request->query, &work->body,
-					  work->request_id.s };
+					  work->request_id.s, work->caller.s };
 	const struct route *route;
 
 	if (url_path_parse(request->target, &work->path, err))

@@ -81,25 +81,28 @@ static int find_earlier(struct instances *instances, struct record_request *requ
 
 /* ---- A new one ---- */
 
-static int admit_locked(struct instances *instances, const struct spec *spec, struct err *err)
+static int admit_locked(struct instances *instances, const struct spec *spec, const char *principal,
+			struct err *err)
 {
 	struct resources resources;
 
 	if (instances->closing)
 		return err_set(err, ERR_UNAVAILABLE, "instance-svc is shutting down");
-	if (instances_measure_locked(instances, NULL, &resources, err) < 0)
+	if (instances_admit_quota_locked(instances, principal, spec, err) < 0 ||
+	    instances_measure_locked(instances, NULL, &resources, err) < 0)
 		return -1;
 	return resources_admit(&resources, spec, err);
 }
 
-static int fill_record(struct instances *instances, const struct spec *spec, struct record *record,
-		       struct err *err)
+static int fill_record(struct instances *instances, const struct spec *spec, const char *principal,
+		       struct record *record, struct err *err)
 {
 	*record = (struct record){
 		.state = STATE_INITIALIZING,
 		.uuid = uuid_new(),
 		.created_ms = instances_now_ms(),
 	};
+	snprintf(record->principal, sizeof(record->principal), "%s", principal);
 	if (!spec->image_kernel) /* else it is not known before the image is here */
 		memcpy(record->kernel, instances->options.host->kernel, sizeof(record->kernel));
 	if (id_new(&record->id) < 0)
@@ -109,7 +112,7 @@ static int fill_record(struct instances *instances, const struct spec *spec, str
 }
 
 /* Admitted and recorded, with the requests to the agent, before anything is made. */
-static int enter_locked(struct instances *instances, struct spec *take_spec,
+static int enter_locked(struct instances *instances, struct spec *take_spec, const char *principal,
 			const struct record_request *request, struct instance **ret,
 			struct err *err)
 {
@@ -117,9 +120,9 @@ static int enter_locked(struct instances *instances, struct spec *take_spec,
 	scoped(instance_free) struct instance *instance = NULL;
 	struct record record;
 
-	if (admit_locked(instances, spec, err) < 0 ||
+	if (admit_locked(instances, spec, principal, err) < 0 ||
 	    instances_check_volumes_locked(instances, spec, NULL, err) < 0 ||
-	    fill_record(instances, spec, &record, err) < 0 ||
+	    fill_record(instances, spec, principal, &record, err) < 0 ||
 	    instance_new(instances, &record, TAKE_PTR(spec), &instance, err) < 0)
 		return -1;
 	instance_plan_holds_locked(instance);
@@ -137,7 +140,7 @@ static int enter_locked(struct instances *instances, struct spec *take_spec,
 }
 
 /* 1 with *ret_answer: it was made before. 0 with *ret: it is new. */
-static int enter(struct instances *instances, struct spec *take_spec,
+static int enter(struct instances *instances, struct spec *take_spec, const char *principal,
 		 struct record_request *request, const struct instances_patience *patience,
 		 struct instance **ret, wire_instance **ret_answer, struct err *err)
 {
@@ -150,7 +153,7 @@ static int enter(struct instances *instances, struct spec *take_spec,
 		if (r == 0)
 			r = find_earlier(instances, request, patience, ret_answer, err);
 	}
-	return r != 0 ? r : enter_locked(instances, TAKE_PTR(spec), request, ret, err);
+	return r != 0 ? r : enter_locked(instances, TAKE_PTR(spec), principal, request, ret, err);
 }
 
 /* Nothing of it shall stay; what the agent may have done is looked for by its thread. */
@@ -194,7 +197,7 @@ static int finish_creation(struct instance *instance, int r, wire_instance **ret
 	return r;
 }
 
-int instances_create(struct instances *instances, struct spec *take_spec,
+int instances_create(struct instances *instances, struct spec *take_spec, const char *principal,
 		     struct record_request *request, const struct instances_patience *patience,
 		     wire_instance **ret, struct err *err)
 {
@@ -210,7 +213,7 @@ int instances_create(struct instances *instances, struct spec *take_spec,
 		spec_free(take_spec);
 		return -1;
 	}
-	r = enter(instances, take_spec, request, patience, &instance, ret, err);
+	r = enter(instances, take_spec, principal, request, patience, &instance, ret, err);
 	if (r != 0)
 		return r > 0 ? 0 : -1;
 	r = layout_make_instance(&instances->options.host->layout, &instance->record.id, err);

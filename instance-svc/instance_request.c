@@ -149,7 +149,8 @@ static int admit_again(struct instances *instances, const struct instance *insta
 {
 	struct resources resources;
 
-	if (instances_measure_locked(instances, instance, &resources, err) < 0)
+	if (instance_admit_start_locked(instance, err) < 0 ||
+	    instances_measure_locked(instances, instance, &resources, err) < 0)
 		return -1;
 	return resources_admit(&resources, instance->spec, err);
 }
@@ -340,7 +341,9 @@ static int check_standby(struct instances *instances, const struct instance *ins
 			       "'%s' has a GPU or a device, whose state cannot be saved: stop it "
 			       "instead",
 			       instance->spec->name);
-	if (instances_measure_locked(instances, NULL, &resources, err) < 0)
+	if (instances_admit_disk_locked(instances, instance->record.principal,
+					instance->spec->memory_bytes, err) < 0 ||
+	    instances_measure_locked(instances, NULL, &resources, err) < 0)
 		return -1;
 	return resources_admit_disk(&resources, instance->spec->memory_bytes, err);
 }

@@ -205,6 +205,7 @@ wire_instance *instance_to_wire(const struct record *record, const struct spec *
 	hypeman__instance__v1__instance__init(wire);
 	wire->state = (Hypeman__Instance__V1__InstanceState)record->state;
 	if (wire_set_text(&wire->id, record->id.s) && wire_set_text(&wire->name, spec->name) &&
+	    wire_set_text(&wire->principal, record->principal) &&
 	    wire_set_text(&wire->image, spec->image) && set_machine(wire, record, spec) &&
 	    set_env(wire, spec->env) && set_network(wire, spec) && set_volumes(wire, spec) &&
 	    set_gpu(&wire->gpu, record, spec) && set_time(&wire->created_at, record->created_ms) &&

@@ -19,6 +19,7 @@
 #include "gpu_client.h"
 #include "host.h"
 #include "image.h"
+#include "quota.h"
 #include "records.h"
 #include "resources.h"
 #include "spec.h"
@@ -38,6 +39,7 @@ struct instances_options {
 	struct events *events;
 	struct guest_channels *guests;
 	struct resource_factors factors;
+	struct quotas quotas;
 };
 
 /*
@@ -72,10 +74,10 @@ struct instances_patience {
 /*
  * Admits, records, takes the GPU and the devices, and starts the rest. On success *ret is the
  * new instance as a message (free with protobuf_c_message_free_unpacked); on failure nothing
- * is left but what is being undone. `request` (NULL: none; its body is filled in) makes it
- * the same creation as an earlier one.
+ * is left but what is being undone. It counts against the quota of `principal`. `request`
+ * (NULL: none; its body is filled in) makes it the same creation as an earlier one.
  */
-int instances_create(struct instances *instances, struct spec *take_spec,
+int instances_create(struct instances *instances, struct spec *take_spec, const char *principal,
 		     struct record_request *request, const struct instances_patience *patience,
 		     wire_instance **ret, struct err *err);
 
@@ -144,7 +146,7 @@ bool instances_use_image(void *user, const char *reference, const char *digest, 
 /* ---- instances_volumes.c ---- */
 
 /* For volumes_set_users(): `user` is the instances. */
-int instances_admit_volume(void *user, uint64_t bytes, struct err *err);
+int instances_admit_volume(void *user, const struct volume *volume, struct err *err);
 bool instances_have_volume(void *user, const char *id, char name[64]);
 
 /* The instances that have a volume attached. Caller frees *ret. */

@@ -113,6 +113,18 @@ SCOPED_DEFINE(struct volume_holds, volume_holds_done);
 int instances_check_volumes_locked(struct instances *instances, const struct spec *spec,
 				   const struct instance *but, struct err *err);
 
+/* ---- instances_quota.c: ERR_QUOTA_EXCEEDED ---- */
+
+int instances_admit_quota_locked(const struct instances *instances, const char *principal,
+				 const struct spec *spec, struct err *err);
+int instance_admit_start_locked(const struct instance *instance, struct err *err);
+int instances_admit_disk_locked(const struct instances *instances, const char *principal,
+				uint64_t bytes, struct err *err);
+
+/* 0 or -ENOMEM. */
+int instances_quotas_to_wire_locked(const struct instances *instances,
+				    Hypeman__Instance__V1__GetResourcesResponse *wire);
+
 /* ---- instances_kernels.c ---- */
 
 /* Removes what no instance boots. */

@@ -158,7 +158,7 @@ int instances_measure_locked(struct instances *instances, const struct instance 
 	}
 	image_store_usage(instances->options.images, &images);
 	resources_add_disk(ret, images.disks_bytes + images.oci_cache_bytes);
-	resources_add_disk(ret, volumes_promised(instances->options.volumes));
+	resources_add_disk(ret, volumes_promised(instances->options.volumes, NULL));
 	return 0;
 }
 
@@ -196,6 +196,8 @@ int instances_resources(struct instances *instances,
 		if (!instances->list[i]->record.dropped)
 			r = resources_wire_add(wire, &instances->list[i]->record,
 					       instances->list[i]->spec);
+	if (r == 0)
+		r = instances_quotas_to_wire_locked(instances, wire);
 	if (r < 0) {
 		protobuf_c_message_free_unpacked(&wire->base, NULL);
 		return err_sys(err, r, "cannot describe the resources");

@@ -113,17 +113,18 @@ int instances_find_attachments(struct instances *instances, const char *volume_i
 	return 0;
 }
 
-int instances_admit_volume(void *user, uint64_t bytes, struct err *err)
+int instances_admit_volume(void *user, const struct volume *volume, struct err *err)
 {
 	struct instances *instances = user;
 	SCOPED_INSTANCES_LOCK(instances);
 	struct resources resources;
 
-	if (instances_measure_locked(instances, NULL, &resources, err) < 0 ||
-	    resources_admit_disk(&resources, bytes, err) < 0)
+	if (instances_admit_disk_locked(instances, volume->principal, volumes_bytes(volume), err) <
+		    0 ||
+	    instances_measure_locked(instances, NULL, &resources, err) < 0 ||
+	    resources_admit_disk(&resources, volumes_bytes(volume), err) < 0)
 		return -1;
-	volumes_promise(instances->options.volumes, bytes);
-	return 0;
+	return volumes_promise(instances->options.volumes, volume, err);
 }
 
 /* ---- Attaching and detaching ---- */

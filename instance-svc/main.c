@@ -231,6 +231,7 @@ static int open_instances(struct daemon *d, struct err *err)
 				     [RESOURCE_NETWORK] = (unsigned)d->settings.network_percent,
 			     },
 			     .network_bps = d->settings.network_bps },
+		.quotas = { d->settings.quotas, d->settings.quota_count },
 	};
 
 	if (instances_open(&options, &d->instances, err) < 0)

@@ -61,8 +61,12 @@ static const char version_2[] =
 	" instance TEXT NOT NULL, created_ms INTEGER NOT NULL,"
 	" PRIMARY KEY (principal, request_id)) STRICT, WITHOUT ROWID;";
 
+/* Whose quota an instance counts against. */
+static const char version_3[] =
+	"ALTER TABLE instances ADD COLUMN principal TEXT NOT NULL DEFAULT '';";
+
 /* From version i to i + 1. */
-static const char *const steps[] = { version_1, version_2 };
+static const char *const steps[] = { version_1, version_2, version_3 };
 
 #define SCHEMA_VERSION ((int)(sizeof(steps) / sizeof(steps[0])))
 

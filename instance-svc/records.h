@@ -23,6 +23,7 @@
 #include "image_digest.h"
 #include "kernels.h"
 #include "process_id.h"
+#include "quota.h"
 #include "spec.h"
 #include "state.h"
 
@@ -48,7 +49,8 @@ enum goal {
 struct record {
 	uint64_t sequence; /* 0: not stored yet; order of creation */
 	struct id id;
-	struct uuid_text uuid; /* the VM's */
+	struct uuid_text uuid;			 /* the VM's */
+	char principal[QUOTA_PRINCIPAL_MAX + 1]; /* empty: made before there were any */
 	enum instance_state state;
 	/*
 	 * Somebody asked for it to be deleted, or its creation failed: nothing is left to do
@@ -102,7 +104,7 @@ struct record_request {
 int records_insert(struct records *records, struct record *record, const struct spec *spec,
 		   const struct record_request *request, struct err *err);
 
-/* Everything but sequence, id, uuid, slot, creation time and spec. */
+/* Everything but sequence, id, uuid, principal, slot, creation time and spec. */
 int records_update(struct records *records, const struct record *record, struct err *err);
 int records_replace_spec(struct records *records, const struct id *id, const struct spec *spec,
 			 struct err *err);

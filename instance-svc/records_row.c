@@ -117,8 +117,8 @@ static int insert_row(struct records *records, struct record *record, const stru
 		return err_sys(err, ENOMEM, "cannot record the instance");
 	if (records_prepare(records,
 			    "INSERT INTO instances (" MUTABLE_COLUMNS
-			    ", id, uuid, name, spec, slot, created_ms) VALUES (" MUTABLE_MARKS
-			    ",?20,?21,?22,?23,?24,?25)",
+			    ", id, uuid, name, spec, slot, created_ms, principal) VALUES "
+			    "(" MUTABLE_MARKS ",?20,?21,?22,?23,?24,?25,?26)",
 			    &s, err) < 0)
 		return -1;
 	bind_mutable(s, record);
@@ -128,6 +128,7 @@ static int insert_row(struct records *records, struct record *record, const stru
 	sqlite3_bind_blob64(s, MUTABLE_COUNT + 4, bytes, size, SQLITE_TRANSIENT);
 	sqlite3_bind_int64(s, MUTABLE_COUNT + 5, record->slot);
 	sqlite3_bind_int64(s, MUTABLE_COUNT + 6, record->created_ms);
+	records_bind_text(s, MUTABLE_COUNT + 7, record->principal);
 	r = sqlite3_step(s);
 	if (r == SQLITE_CONSTRAINT && strstr(sqlite3_errmsg(records->db), "instances.name"))
 		return err_set(err, ERR_NAME_TAKEN, "name is '%s', which another instance has",
@@ -353,6 +354,7 @@ static int read_row(struct records *records, sqlite3_stmt *s, struct record *rec
 	READ_TEXT(s, MUTABLE_COUNT + 2, record->uuid.s, &damaged);
 	record->slot = (uint32_t)sqlite3_column_int64(s, MUTABLE_COUNT + 3);
 	record->created_ms = sqlite3_column_int64(s, MUTABLE_COUNT + 4);
+	READ_TEXT(s, MUTABLE_COUNT + 6, record->principal, &damaged);
 	if (damaged || !id_is_valid(record->id.s) || !uuid_is_valid(record->uuid.s))
 		return err_set(err, ERR_INTERNAL, "a field has a form that was never written");
 	if (spec_load(sqlite3_column_blob(s, MUTABLE_COUNT + 5),
@@ -371,7 +373,7 @@ int records_load(struct records *records, const struct records_visitor *visitor,
 
 	if (records_prepare(records,
 			    "SELECT " MUTABLE_COLUMNS ", sequence, id, uuid, slot, created_ms, "
-			    "spec FROM instances ORDER BY sequence",
+			    "spec, principal FROM instances ORDER BY sequence",
 			    &s, err) < 0)
 		return -1;
 	while ((r = sqlite3_step(s)) == SQLITE_ROW) {

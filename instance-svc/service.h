@@ -10,6 +10,7 @@
 /* Roles of a peer. */
 #define ROLE_READER   1U
 #define ROLE_OPERATOR 2U
+#define ROLE_PROXY    4U /* says in its requests for whom it asks */
 
 #define SERVICE_NAME "hypeman.instance.v1.InstanceService"
 

@@ -45,12 +45,15 @@ int service_create_instance(struct rpc_call *call, const ProtobufCMessage *messa
 		HYPEMAN__INSTANCE__V1__CREATE_INSTANCE_RESPONSE__INIT;
 	const struct instances_patience patience = service_patience(call, CREATE_MS);
 	struct instances *instances = ((const struct service *)user)->instances;
+	char principal[QUOTA_PRINCIPAL_MAX + 1];
 	struct record_request id, *used;
 	struct spec *spec;
 
-	if (read_request_id(call, request->request_id, &id, &used, err) < 0 ||
+	if (service_read_principal(call, request->principal, principal, err) < 0 ||
+	    read_request_id(call, request->request_id, &id, &used, err) < 0 ||
 	    spec_from_wire(request->instance, &spec, err) < 0 ||
-	    instances_create(instances, spec, used, &patience, &response.instance, err) < 0)
+	    instances_create(instances, spec, principal, used, &patience, &response.instance, err) <
+		    0)
 		return service_refuse(call, "CreateInstance", err);
 	return service_answer(call, &response.base, &response.instance->base);
 }

@@ -116,7 +116,8 @@ static int create_volume(struct rpc_call *call, const ProtobufCMessage *message,
 	const struct volume_service *service = user;
 	struct volume wanted = { 0 }, made;
 
-	if (read_spec(request->volume, &wanted, err) < 0 ||
+	if (service_read_principal(call, request->principal, wanted.principal, err) < 0 ||
+	    read_spec(request->volume, &wanted, err) < 0 ||
 	    read_request(call, request->request_id, &wanted, err) < 0 ||
 	    volumes_create(service->volumes, &wanted, &made, err) < 0)
 		return service_refuse(call, "CreateVolume", err);

@@ -9,12 +9,13 @@
 #include "service.h"
 #include "size.h"
 
-#define SETTING_COUNT  22
+#define SETTING_COUNT  23
 #define IMAGE_SIZE_MIN (1 << 20)
 
 static const struct peer_role roles[] = {
 	{ "reader", ROLE_READER },
 	{ "operator", ROLE_OPERATOR },
+	{ "proxy", ROLE_PROXY },
 	{ NULL, 0 },
 };
 
@@ -41,6 +42,25 @@ static int check_peers(struct settings *settings, struct err *err)
 						 settings->peers[j].name, peer->name, peer->uid);
 	}
 	settings->peer_count = settings->peer_texts.count;
+	return 0;
+}
+
+static int check_quotas(struct settings *settings, struct err *err)
+{
+	if (settings->quota_texts.count > QUOTA_LINES_MAX)
+		return err_field(err, "quota", "quota is given %zu times: at most %d",
+				 settings->quota_texts.count, QUOTA_LINES_MAX);
+	for (size_t i = 0; i < settings->quota_texts.count; i++) {
+		struct quota_line *line = &settings->quotas[i];
+
+		if (quota_parse(settings->quota_texts.values[i], line, err) < 0)
+			return -1;
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(settings->quotas[j].principal, line->principal) == 0)
+				return err_field(err, "quota", "quota has two lines for '%s'",
+						 line->principal);
+	}
+	settings->quota_count = settings->quota_texts.count;
 	return 0;
 }
 
@@ -73,7 +93,7 @@ static int check(struct settings *settings, struct err *err)
 	if (*settings->gpu_agent_user && user_id_parse("gpu-agent-user", settings->gpu_agent_user,
 						       &settings->gpu_agent_uid, err) < 0)
 		return -1;
-	return check_peers(settings, err);
+	return check_peers(settings, err) < 0 ? -1 : check_quotas(settings, err);
 }
 
 int settings_parse(struct settings *s, int argc, char **argv, struct err *err)
@@ -91,7 +111,9 @@ int settings_parse(struct settings *s, int argc, char **argv, struct err *err)
 		{ "gpu-agent-user", CONFIG_TEXT, &s->gpu_agent_user, "", 0, 0,
 		  "user or uid that must own gpu-agent's socket; empty: any" },
 		{ "peer", CONFIG_LIST, &s->peer_texts, NULL, 0, 0,
-		  "who may call, name:user-or-uid:role+role; roles: reader, operator" },
+		  "who may call, name:user-or-uid:role+role; roles: reader, operator, proxy" },
+		{ "quota", CONFIG_LIST, &s->quota_texts, NULL, 0, 0,
+		  "what one principal may have, as peer[/on-behalf-of]:vcpus=8,gpus=1; \"*\": others" },
 		{ "supervisor", CONFIG_TEXT, &s->supervisor, "", 0, 0,
 		  "path of instance-supervisor; empty: beside this program" },
 		{ "kernel", CONFIG_PATH, &s->kernel, "/usr/lib/hypeman/guest/vmlinux", 0, 0,

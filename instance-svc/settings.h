@@ -12,6 +12,7 @@
 #include "common/config.h"
 #include "common/err.h"
 #include "common/rpc/rpc.h"
+#include "quota.h"
 
 #define SETTINGS_PEERS_MAX 32
 
@@ -42,13 +43,15 @@ struct settings {
 	uid_t gpu_agent_uid; /* (uid_t)-1: anybody */
 	struct rpc_peer peers[SETTINGS_PEERS_MAX];
 	size_t peer_count;
+	struct quota_line quotas[QUOTA_LINES_MAX];
+	size_t quota_count;
 
 	/* As given. */
 	const char *accel_text;
 	const char *image_size_text;
 	const char *network_text;
 	const char *gpu_agent_user;
-	struct config_list peer_texts;
+	struct config_list peer_texts, quota_texts;
 };
 
 /* As config_parse(). */

@@ -40,31 +40,51 @@ int volume_check(const struct volume *volume, struct err *err)
 void volume_record_format(const struct volume *volume, char ret[VOLUME_RECORD_MAX])
 {
 	snprintf(ret, VOLUME_RECORD_MAX,
-		 "name %s\nsize_gb %" PRIu32 "\ncreated_ms %" PRId64 "\nrequest %s\n", volume->name,
-		 volume->size_gb, volume->created_ms, volume->request);
+		 "name %s\nsize_gb %" PRIu32 "\ncreated_ms %" PRId64 "\nrequest %s\n%s%s%s",
+		 volume->name, volume->size_gb, volume->created_ms, volume->request,
+		 *volume->principal ? "principal " : "", volume->principal,
+		 *volume->principal ? "\n" : "");
+}
+
+/* Up to the end of the line, where *text is then. */
+static int read_value(const char **text, char *ret, size_t size)
+{
+	size_t length = strcspn(*text, "\n");
+
+	if (length >= size)
+		return -EINVAL;
+	memcpy(ret, *text, length);
+	ret[length] = '\0';
+	*text += length;
+	return 0;
 }
 
 int volume_record_parse(const char *text, const char *id, struct volume *ret)
 {
+	static const char principal[] = "\nprincipal ";
 	struct volume volume = { 0 };
 	char again[VOLUME_RECORD_MAX];
+	const char *at = text;
 	struct err err;
 	int end = 0;
 
 	if (strlen(id) > VOLUME_ID_MAX || *id == '\0')
 		return -EINVAL;
 	memcpy(volume.id, id, strlen(id) + 1);
-	if (sscanf(text, "name %63s size_gb %9" SCNu32 " created_ms %19" SCNd64 " request%n",
+	if (sscanf(at, "name %63s size_gb %9" SCNu32 " created_ms %19" SCNd64 " request%n",
 		   volume.name, &volume.size_gb, &volume.created_ms, &end) != 3 ||
-	    text[end] != ' ')
+	    at[end] != ' ')
 		return -EINVAL;
-	text += end + 1;
-	if (strcspn(text, "\n") > VOLUME_REQUEST_MAX)
+	at += end + 1;
+	if (read_value(&at, volume.request, sizeof(volume.request)) < 0)
 		return -EINVAL;
-	memcpy(volume.request, text, strcspn(text, "\n"));
+	if (strncmp(at, principal, strlen(principal)) == 0) {
+		at += strlen(principal);
+		if (read_value(&at, volume.principal, sizeof(volume.principal)) < 0)
+			return -EINVAL;
+	}
 	volume_record_format(&volume, again);
-	if (strcmp(again + strlen(again) - strlen(volume.request) - 1, text) != 0 ||
-	    strncmp(again, text - end - 1, (size_t)end + 1) != 0 || volume_check(&volume, &err) < 0)
+	if (strcmp(again, text) != 0 || volume_check(&volume, &err) < 0)
 		return -EINVAL;
 	*ret = volume;
 	return 0;

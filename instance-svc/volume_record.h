@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "quota.h"
 
 #define VOLUME_ID_MAX	   63
 #define VOLUME_SIZE_GB_MAX 16384
@@ -18,6 +19,8 @@ struct volume {
 	uint32_t size_gb; /* in units of 1024^3 bytes */
 	int64_t created_ms;
 	char request[VOLUME_REQUEST_MAX + 1]; /* who asked, and under which id; empty: none */
+	char principal[QUOTA_PRINCIPAL_MAX +
+		       1]; /* whose quota; empty: made before there were any */
 };
 
 #define VOLUME_RECORD_MAX 1024

@@ -17,6 +17,7 @@
 #include "disks.h"
 #include "id.h"
 #include "resolve.h"
+#include "volume_promises.h"
 
 #define DISK_NAME   LAYOUT_VOLUME_DISK
 #define RECORD_NAME "record"
@@ -35,7 +36,7 @@ struct volumes {
 	struct entry *list;	/* owned, oldest first; locked */
 	size_t count;
 	struct volumes_users users; /* locked */
-	_Atomic uint64_t promised;
+	struct volume_promises promises;
 };
 
 static inline void volumes_unlock(struct volumes *volumes)
@@ -63,7 +64,7 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static uint64_t bytes_of(const struct volume *volume)
+uint64_t volumes_bytes(const struct volume *volume)
 {
 	return (uint64_t)volume->size_gb << 30;
 }
@@ -118,7 +119,7 @@ static int fill_directory(const char *path, const struct volume *volume, struct 
 {
 	int r;
 
-	if (disks_make_ext4(join(path, DISK_NAME).s, bytes_of(volume), NULL, err) < 0)
+	if (disks_make_ext4(join(path, DISK_NAME).s, volumes_bytes(volume), NULL, err) < 0)
 		return -1;
 	r = write_record(path, volume);
 	if (r == 0)
@@ -144,14 +145,21 @@ static int make_files(const struct volumes *volumes, const struct volume *volume
 
 /* ---- Opening ---- */
 
-void volumes_promise(struct volumes *volumes, uint64_t bytes)
+int volumes_promise(struct volumes *volumes, const struct volume *volume, struct err *err)
 {
-	volumes->promised += bytes;
+	if (volume_promises_make(&volumes->promises, volume->principal, volumes_bytes(volume)) < 0)
+		return err_sys(err, ENOMEM, "cannot keep the volume");
+	return 0;
 }
 
-uint64_t volumes_promised(const struct volumes *volumes)
+static void end_promise(struct volumes *volumes, const struct volume *volume)
 {
-	return volumes->promised;
+	volume_promises_end(&volumes->promises, volume->principal, volumes_bytes(volume));
+}
+
+uint64_t volumes_promised(struct volumes *volumes, const char *principal)
+{
+	return volume_promises_sum(&volumes->promises, principal);
 }
 
 void volumes_set_users(struct volumes *volumes, const struct volumes_users *users)
@@ -217,10 +225,10 @@ static int load(struct volumes *volumes, struct err *err)
 			r = remove_directory(join(volumes->path, name).s);
 		else if (read_record(volumes, name, &volume) < 0)
 			log_error("volume %s cannot be read: leaving it alone", name);
+		else if (volumes_promise(volumes, &volume, err) < 0)
+			return -1;
 		else if (!add(volumes, &volume, true))
 			return err_sys(err, ENOMEM, "cannot keep the volumes");
-		else
-			volumes_promise(volumes, bytes_of(&volume));
 		if (r < 0)
 			log_warning("cannot remove %s/%s: %s", volumes->path, name, strerror(-r));
 	}
@@ -237,6 +245,7 @@ int volumes_open(const char *directory, struct volumes **ret, struct err *err)
 		return err_sys(err, ENOMEM, "cannot keep the volumes");
 	pthread_mutex_init(&volumes->lock, NULL);
 	pthread_cond_init(&volumes->changed, NULL);
+	volume_promises_init(&volumes->promises);
 	volumes->path = strdup(directory);
 	if (!volumes->path || load(volumes, err) < 0) {
 		if (!volumes->path)
@@ -254,6 +263,7 @@ void volumes_close(struct volumes *volumes)
 		return;
 	free(volumes->path);
 	free(volumes->list);
+	volume_promises_done(&volumes->promises);
 	pthread_cond_destroy(&volumes->changed);
 	pthread_mutex_destroy(&volumes->lock);
 	free(volumes);
@@ -306,9 +316,8 @@ static int admit(struct volumes *volumes, const struct volume *volume, struct er
 	const struct volumes_users *users = &volumes->users;
 
 	if (users->admit)
-		return users->admit(users->user, bytes_of(volume), err);
-	volumes_promise(volumes, bytes_of(volume));
-	return 0;
+		return users->admit(users->user, volume, err);
+	return volumes_promise(volumes, volume, err);
 }
 
 /* Takes name, id and room: 0. Or the volume that this request made: 1. */
@@ -342,7 +351,7 @@ static int begin(struct volumes *volumes, const struct volume *wanted, struct vo
 	if (admit(volumes, &volume, err) < 0)
 		return -1;
 	if (!add(volumes, &volume, false)) {
-		volumes_promise(volumes, -bytes_of(&volume));
+		end_promise(volumes, &volume);
 		return err_sys(err, ENOMEM, "cannot keep the volume");
 	}
 	*ret = volume;
@@ -353,7 +362,7 @@ static void drop(struct volumes *volumes, struct entry *entry)
 {
 	size_t at = (size_t)(entry - volumes->list);
 
-	volumes_promise(volumes, -bytes_of(&entry->volume));
+	end_promise(volumes, &entry->volume);
 	memmove(entry, entry + 1, (volumes->count - at - 1) * sizeof(*entry));
 	volumes->count--;
 }

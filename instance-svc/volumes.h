@@ -38,8 +38,8 @@ int volumes_open(const char *directory, struct volumes **ret, struct err *err);
 void volumes_close(struct volumes *volumes); /* NULL is fine */
 
 struct volumes_users {
-	/* Admits so many bytes more and calls volumes_promise() at once, or refuses. */
-	int (*admit)(void *user, uint64_t bytes, struct err *err);
+	/* Admits one more and calls volumes_promise() at once, or refuses. */
+	int (*admit)(void *user, const struct volume *volume, struct err *err);
 
 	/* Whether somebody is attached, and the name of one. */
 	bool (*attached)(void *user, const char *id, char name[64]);
@@ -71,9 +71,11 @@ int volumes_delete(struct volumes *volumes, const char *text, struct err *err);
 
 struct layout_path volumes_disk(const struct volumes *volumes, const char *id);
 
-/* What is promised, also to volumes that are being made. No lock is taken. */
-void volumes_promise(struct volumes *volumes, uint64_t bytes);
-uint64_t volumes_promised(const struct volumes *volumes);
+/* What is promised, also to volumes that are being made, to one principal or to all (NULL). */
+int volumes_promise(struct volumes *volumes, const struct volume *volume, struct err *err);
+uint64_t volumes_promised(struct volumes *volumes, const char *principal);
+
+uint64_t volumes_bytes(const struct volume *volume);
 
 /* Bytes on disk. */
 uint64_t volumes_usage(struct volumes *volumes);

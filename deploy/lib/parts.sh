@@ -189,7 +189,7 @@ start_instance_svc() {
 		--socket "$STATE/run/instance-svc/sock" \
 		--state-dir "$STATE/instance-svc" --run-dir "$STATE/run/instance-svc" \
 		--gpu-agent-socket "$STATE/run/gpu-agent/sock" --gpu-agent-user hypeman-gpu \
-		--peer api-gateway:hypeman-api:reader+operator \
+		--peer api-gateway:hypeman-api:reader+operator+proxy \
 		--peer operator:root:reader+operator \
 		--kernel "$GUEST/vmlinux" --initramfs "$GUEST/initramfs.cpio" \
 		--registries-conf "$STATE/registries.conf" \

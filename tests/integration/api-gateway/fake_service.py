@@ -262,6 +262,7 @@ class Instances:
         made.env.update(spec.env)
         made.network.enabled = True
         made.hypervisor = "qemu"
+        made.principal = request.principal
         if spec.HasField("gpu"):
             made.gpu.profile = spec.gpu.profile
             made.gpu.mdev_uuid = str(uuid.uuid4())

@@ -50,6 +50,15 @@ def wait_for(condition, seconds=20):
         time.sleep(0.05)
 
 
+def retried(*argv):
+    """The files of users are locked while another test changes them."""
+    for _ in range(60):
+        if subprocess.run(argv, stderr=subprocess.DEVNULL, check=False).returncode == 0:
+            return
+        time.sleep(0.5)
+    subprocess.run(argv, check=True)
+
+
 def load_protos(folder):
     subprocess.run(["protoc", "-I", SOURCE + "/proto", "-I", "/usr/include",
                     "--python_out", folder] + PROTOS, check=True)
@@ -354,6 +363,7 @@ class Service:
         self.state = self.folder("state", owner=True)
         self.limit_state(settings.pop("state_bytes", 0))
         self.run = self.folder("run", owner=True)
+        self.roles = settings.pop("roles", "reader+operator+proxy")
         self.settings = settings
         self.log = self.work + "/log"
         self.programs = self.copy_programs()
@@ -375,13 +385,10 @@ class Service:
             shutil.chown(self.state, self.user, self.user)
 
     def make_user(self):
-        subprocess.run(["useradd", "--no-create-home", "--home-dir", self.work, "--shell",
-                        "/usr/sbin/nologin", self.user], check=True)
-        for kind in "uid", "gid":
-            path = "/etc/sub" + kind
-            lines = [l for l in open(path) if not l.startswith(self.user + ":")]
-            with open(path, "w") as file:
-                file.writelines(lines + [f"{self.user}:{self.first_id}:131072\n"])
+        ids = f"{self.first_id}-{self.first_id + 131071}"
+        retried("useradd", "--system", "--no-create-home", "--home-dir", self.work, "--shell",
+                "/usr/sbin/nologin", "--user-group", self.user)
+        retried("usermod", "--add-subuids", ids, "--add-subgids", ids, self.user)
         self.uid = pwd.getpwnam(self.user).pw_uid
 
     def copy_programs(self):
@@ -406,11 +413,12 @@ class Service:
         sock = self.run + "/sock"
         command = [self.programs + "/instance-svc", "--socket", sock, "--state-dir", self.state,
                    "--run-dir", self.run, "--gpu-agent-socket", self.agent.path,
-                   "--peer", "test:0:reader+operator", "--kernel", self.guest + "/vmlinux",
+                   "--peer", "test:0:" + self.roles, "--kernel", self.guest + "/vmlinux",
                    "--initramfs", self.guest + "/initramfs.cpio", "--accel", "tcg",
                    "--registries-conf", self.registry.conf]
         for name, value in self.settings.items():
-            command += ["--" + name.replace("_", "-"), str(value)]
+            for one in value if isinstance(value, list) else [value]:
+                command += ["--" + name.replace("_", "-"), str(one)]
         setup = ('mount -t tmpfs none "$0" && mknod "$0/tun" c 10 200 && chmod 666 "$0/tun" && '
                  'mount --bind "$0/tun" /dev/net/tun && if [[ $BOOT_ID ]]; then '
                  'echo "$BOOT_ID" >"$0/boot_id" && chmod 644 "$0/boot_id" && '
@@ -550,12 +558,8 @@ class Service:
             os._exit(1)
         if failed and os.path.exists(self.log):
             print("\n".join("# " + line for line in open(self.log).read().splitlines()[-60:]))
-        subprocess.run(["userdel", self.user], stderr=subprocess.DEVNULL, check=False)
-        for kind in "uid", "gid":
-            path = "/etc/sub" + kind
-            lines = [l for l in open(path) if not l.startswith(self.user + ":")]
-            with open(path, "w") as file:
-                file.writelines(lines)
+        if any(entry.pw_name == self.user for entry in pwd.getpwall()):
+            retried("userdel", "--force", self.user)
         if os.path.ismount(self.state):
             subprocess.run(["umount", self.state], check=False)
         shutil.rmtree(self.work, ignore_errors=True)

@@ -242,7 +242,7 @@ static void unset_fields_follow_the_rules(void **state)
 		      "\"overlay_size\":\"\",\"vcpus\":0,\"env\":{},\"expires_at\":null,"
 		      "\"has_snapshot\":false,\"hypervisor\":\"\",\"volumes\":[],"
 		      "\"devices\":[],\"hotplug_size\":\"\",\"disk_io_bps\":\"\","
-		      "\"autostart\":false,\"kernel\":\"\"}");
+		      "\"autostart\":false,\"kernel\":\"\",\"principal\":\"\"}");
 	assert_writes(&gpu.base, "{\"total_slots\":0,\"used_slots\":0}");
 	assert_writes(&host.base, "{\"generation\":0,\"simulated\":false,\"gpu\":null,"
 				  "\"physical_gpus\":[]}");

@@ -134,6 +134,7 @@ static void every_field_survives_a_restart(void **state)
 	struct record record = make_record(3);
 	struct loaded loaded;
 
+	snprintf(record.principal, sizeof(record.principal), "gw/alice");
 	insert_holder(f, &record, "one");
 	record.state = STATE_STOPPED;
 	record.deleting = true;
@@ -424,6 +425,7 @@ static void records_of_the_first_version_are_taken_over(void **state)
 
 	assert_int_equal(loaded.count, 1);
 	assert_string_equal(loaded.names[0], "old");
+	assert_string_equal(loaded.records[0].principal, "");
 	assert_int_equal(loaded.records[0].slot, 5);
 	assert_int_equal(loaded.records[0].goal, GOAL_RUN);
 	assert_string_equal(loaded.records[0].holds[0].request.s, "request");

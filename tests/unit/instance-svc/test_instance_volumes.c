@@ -66,13 +66,13 @@ static void a_volume_outlives_the_process(void **state)
 	assert_int_equal(stat(volumes_disk(volumes, made.id).s, &st), 0);
 	assert_int_equal(st.st_size, INT64_C(1) << 30);
 	assert_true(st.st_blocks * 512 < INT64_C(64) << 20);
-	assert_int_equal(volumes_promised(volumes), UINT64_C(1) << 30);
+	assert_int_equal(volumes_promised(volumes, NULL), UINT64_C(1) << 30);
 	assert_int_equal(volumes_usage(volumes), st.st_blocks * 512);
 
 	open_again();
 	assert_int_equal(volumes_find(volumes, "data", &found, &err), 0);
 	assert_memory_equal(&found, &made, sizeof(found));
-	assert_int_equal(volumes_promised(volumes), UINT64_C(1) << 30);
+	assert_int_equal(volumes_promised(volumes, NULL), UINT64_C(1) << 30);
 	made.id[5] = '\0';
 	assert_int_equal(volumes_find(volumes, made.id, &found, &err), 0);
 	assert_int_equal(volumes_find(volumes, "other", &found, &err), -1);
@@ -121,7 +121,7 @@ static void bad_volumes_are_refused_naming_the_field(void **state)
 		assert_int_equal(err.reason, ERR_INVALID_ARGUMENT);
 		assert_string_equal(err.field, bad[i].field);
 	}
-	assert_int_equal(volumes_promised(volumes), 0);
+	assert_int_equal(volumes_promised(volumes, NULL), 0);
 }
 
 static void the_same_request_gives_the_same_volume(void **state)
@@ -143,6 +143,25 @@ static void the_same_request_gives_the_same_volume(void **state)
 static bool is_attached;
 static uint64_t room;
 
+static void each_principal_is_promised_its_own(void **state)
+{
+	struct volume of_alice = { .name = "a", .size_gb = 2, .principal = "gw/alice: x" };
+	struct volume of_bob = { .name = "b", .size_gb = 3, .principal = "bob" };
+	struct volume made;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(volumes_create(volumes, &of_alice, &made, &err), 0);
+	assert_int_equal(volumes_create(volumes, &of_bob, &made, &err), 0);
+	open_again();
+	assert_int_equal(volumes_promised(volumes, "gw/alice: x"), UINT64_C(2) << 30);
+	assert_int_equal(volumes_promised(volumes, "bob"), UINT64_C(3) << 30);
+	assert_int_equal(volumes_promised(volumes, "carol"), 0);
+	assert_int_equal(volumes_promised(volumes, NULL), UINT64_C(5) << 30);
+	assert_int_equal(volumes_delete(volumes, "b", &err), 0);
+	assert_int_equal(volumes_promised(volumes, "bob"), 0);
+}
+
 static bool attached(void *user, const char *id, char name[64])
 {
 	(void)user;
@@ -151,13 +170,12 @@ static bool attached(void *user, const char *id, char name[64])
 	return is_attached;
 }
 
-static int admit(void *user, uint64_t bytes, struct err *err)
+static int admit(void *user, const struct volume *volume, struct err *err)
 {
 	(void)user;
-	if (volumes_promised(volumes) + bytes > room)
+	if (volumes_promised(volumes, NULL) + volumes_bytes(volume) > room)
 		return err_set(err, ERR_INSUFFICIENT_CAPACITY, "full");
-	volumes_promise(volumes, bytes);
-	return 0;
+	return volumes_promise(volumes, volume, err);
 }
 
 static const struct volumes_users users = { .admit = admit, .attached = attached };
@@ -183,7 +201,7 @@ static void what_is_attached_or_held_stays(void **state)
 	volumes_release(volumes, held.id);
 	assert_int_equal(volumes_delete(volumes, "data", &err), 0);
 	assert_int_equal(stat(volumes_disk(volumes, made.id).s, &st), -1);
-	assert_int_equal(volumes_promised(volumes), 0);
+	assert_int_equal(volumes_promised(volumes, NULL), 0);
 	assert_int_equal(volumes_delete(volumes, "data", &err), -1);
 	assert_int_equal(err.reason, ERR_VOLUME_NOT_FOUND);
 }
@@ -199,7 +217,7 @@ static void a_volume_without_room_is_not_made(void **state)
 	assert_int_equal(create("one", 1, "", "", &made, &err), 0);
 	assert_int_equal(create("two", 1, "", "", &made, &err), -1);
 	assert_int_equal(err.reason, ERR_INSUFFICIENT_CAPACITY);
-	assert_int_equal(volumes_promised(volumes), UINT64_C(1) << 30);
+	assert_int_equal(volumes_promised(volumes, NULL), UINT64_C(1) << 30);
 }
 
 static void what_is_half_made_goes_and_what_is_damaged_stays(void **state)
@@ -265,13 +283,19 @@ static void records_of_another_form_are_refused(void **state)
 		"name Data\nsize_gb 3\ncreated_ms 5\nrequest \n",
 		"name data\nsize_gb 3\ncreated_ms 5\nrequest \nmore\n",
 		"name  data\nsize_gb 3\ncreated_ms 5\nrequest \n",
+		"name data\nsize_gb 3\ncreated_ms 5\nrequest \nprincipal \n",
+		"name data\nsize_gb 3\ncreated_ms 5\nrequest \nprincipal me\nmore\n",
 	};
+	static const char owned[] = "name data\nsize_gb 3\ncreated_ms 5\nrequest \nprincipal me\n";
 	struct volume volume;
 
 	(void)state;
 	assert_int_equal(volume_record_parse(good, "x", &volume), 0);
 	assert_string_equal(volume.request, "me r 1");
 	assert_int_equal(volume.size_gb, 3);
+	assert_string_equal(volume.principal, "");
+	assert_int_equal(volume_record_parse(owned, "x", &volume), 0);
+	assert_string_equal(volume.principal, "me");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(volume_record_parse(bad[i], "x", &volume), -EINVAL);
 }
@@ -282,6 +306,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_volume_outlives_the_process),
+		TEST(each_principal_is_promised_its_own),
 		TEST(names_and_ids_belong_to_one_volume),
 		TEST(bad_volumes_are_refused_naming_the_field),
 		TEST(the_same_request_gives_the_same_volume),
