@@ -10,6 +10,12 @@
 #include "instances_internal.h"
 #include "resolve.h"
 
+/* One whose creation has not been answered may yet be refused, and then it never was. */
+static bool is_visible(const struct instance *instance)
+{
+	return !instance->record.dropped && !instance->creating;
+}
+
 struct instance *instances_resolve_locked(struct instances *instances, const char *name,
 					  size_t prefix_min, struct err *err)
 {
@@ -26,7 +32,7 @@ struct instance *instances_resolve_locked(struct instances *instances, const cha
 	for (size_t i = 0; i < instances->count; i++) {
 		struct instance *instance = instances->list[i];
 
-		if (instance->record.dropped)
+		if (!is_visible(instance))
 			continue;
 		present[count] = instance;
 		candidates[count++] =
@@ -56,7 +62,7 @@ static bool is_listed(const struct instance *instance, int state, uint64_t after
 {
 	const struct record *record = &instance->record;
 
-	return !record->dropped && record->sequence > after &&
+	return is_visible(instance) && record->sequence > after &&
 	       (state == 0 || (int)record->state == state);
 }
 
@@ -193,7 +199,7 @@ int instances_resources(struct instances *instances,
 	if (!wire)
 		return err_sys(err, ENOMEM, "cannot describe the resources");
 	for (size_t i = 0; r == 0 && i < instances->count; i++)
-		if (!instances->list[i]->record.dropped)
+		if (is_visible(instances->list[i]))
 			r = resources_wire_add(wire, &instances->list[i]->record,
 					       instances->list[i]->spec);
 	if (r == 0)

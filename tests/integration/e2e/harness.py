@@ -121,9 +121,10 @@ def clear_killed(build):
 
 
 class Quickstart:
-    """deploy/quickstart on a free port; use as a context."""
+    """deploy/quickstart on a free port; use as a context. prefix: a command that executes it."""
 
-    def __init__(self, build, *options):
+    def __init__(self, build, *options, prefix=()):
+        self.prefix = prefix
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         # There can be one at a time, and a developer's may just be ending.
@@ -142,7 +143,8 @@ class Quickstart:
         self.output_file = tempfile.NamedTemporaryFile()
         # This may have been started with SIGINT ignored, which a shell could not undo.
         self.process = subprocess.Popen(
-            [ROOT + "/deploy/quickstart", "--build", build, "--port", str(self.port), *options],
+            [*self.prefix, ROOT + "/deploy/quickstart", "--build", build, "--port", str(self.port),
+             *options],
             stdin=subprocess.DEVNULL, stdout=self.output_file, stderr=subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
