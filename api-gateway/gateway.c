@@ -15,6 +15,7 @@
 #include "idempotency.h"
 #include "long_call.h"
 #include "openapi.h"
+#include "page.h"
 #include "prometheus.h"
 #include "proto_message.h"
 #include "sse.h"
@@ -220,6 +221,9 @@ static int run_unary(struct gateway *gateway, const struct route *route, struct 
 		return metrics_run(gateway->metrics, &work->response.body, err);
 	case ROUTE_OPENAPI:
 		text_append(&work->response.body, gateway->openapi.bytes, gateway->openapi.length);
+		return 0;
+	case ROUTE_PAGE:
+		page_answer(route, &work->response);
 		return 0;
 	case ROUTE_JOIN:
 		return run_join(gateway, route, &work->response.body, err);

@@ -355,7 +355,8 @@ static void write_paths(struct document *document)
 
 	json_build_open_member(&document->json, "paths", '{');
 	for (const struct route *first = routes; first < end; first++) {
-		bool seen = first->kind == ROUTE_PART;
+		/* The page is no part of the API. */
+		bool seen = first->kind == ROUTE_PART || first->kind == ROUTE_PAGE;
 
 		for (const struct route *route = routes; route < first && !seen; route++)
 			seen = strcmp(route->pattern, first->pattern) == 0;

@@ -73,6 +73,7 @@ void response_set_problem(struct response *response, const struct err *err)
 
 	text_done(&response->body);
 	response->content_type = NULL;
+	response->policy = NULL;
 	response->status = info->http_status;
 	response->retry_later = info->retry == RETRY_LATER;
 	response->never_retry = info->retry == RETRY_NEVER;
@@ -107,6 +108,8 @@ void response_write_head(const struct response *response, bool close, struct tex
 							  : "application/json");
 	if (response->status != 204)
 		text_append_format(to, "Content-Length: %zu\r\n", response->body.length);
+	if (response->policy)
+		text_append_format(to, "Content-Security-Policy: %s\r\n", response->policy);
 	if (response->allow[0])
 		text_append_format(to, "Allow: %s\r\n", response->allow);
 	if (response->retry_later)

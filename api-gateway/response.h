@@ -14,6 +14,7 @@ struct response {
 	int status;
 	struct text body;	  /* owned; empty: none */
 	const char *content_type; /* of the body; NULL: JSON */
+	const char *policy;	  /* Content-Security-Policy; NULL: none */
 	char allow[64];		  /* of Allow; empty: none */
 	bool retry_later;	  /* may go away by itself: Retry-After */
 	bool never_retry;	  /* x-should-retry: false */

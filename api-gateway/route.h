@@ -47,6 +47,7 @@ enum route_kind {
 	ROUTE_HEALTH,
 	ROUTE_METRICS,
 	ROUTE_OPENAPI,
+	ROUTE_PAGE,
 };
 
 struct route {

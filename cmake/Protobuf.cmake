@@ -46,28 +46,8 @@ function(hypeman_protos name)
 		COMMAND ${PROTOC} -I${proto_root} -I${PROTO_WELL_KNOWN} --include_imports --include_source_info
 			--descriptor_set_out=${stem}.pb ${files}
 		DEPENDS ${inputs} VERBATIM)
-	file(CONFIGURE OUTPUT ${stem}.S CONTENT
-".section .rodata
-.global @name@_descriptor_set
-.global @name@_descriptor_set_size
-@name@_descriptor_set:
-.incbin \"${stem}.pb\"
-.set length, . - @name@_descriptor_set
-.balign 8
-@name@_descriptor_set_size:
-.quad length
-.section .note.GNU-stack,\"\",@progbits
-" @ONLY)
-	file(CONFIGURE OUTPUT ${stem}.h CONTENT
-"/* Generated: the serialized FileDescriptorSet of @name@. */
-#pragma once
-#include <stddef.h>
-#include <stdint.h>
-extern const uint8_t @name@_descriptor_set[];
-extern const size_t @name@_descriptor_set_size;
-" @ONLY)
-	set_source_files_properties(${stem}.S PROPERTIES OBJECT_DEPENDS ${stem}.pb)
-	add_library(${name} STATIC ${sources} ${stem}.S)
-	target_include_directories(${name} SYSTEM PUBLIC ${PROTO_OUT})
+	hypeman_embed(embedded ${name}_descriptor_set ${stem}.pb)
+	add_library(${name} STATIC ${sources} ${embedded})
+	target_include_directories(${name} SYSTEM PUBLIC ${PROTO_OUT} ${CMAKE_CURRENT_BINARY_DIR})
 	target_link_libraries(${name} PUBLIC PkgConfig::PROTOBUF_C)
 endfunction()

@@ -95,7 +95,7 @@ static void every_documented_request_has_its_rpc(void **state)
 static void unknown_paths_are_not_found(void **state)
 {
 	static const char *const paths[] = {
-		"/",
+		"//",
 		"/Health",
 		"/health/",
 		"/health/x",
