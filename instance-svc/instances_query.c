@@ -157,8 +157,8 @@ int instances_measure_locked(struct instances *instances, const struct instance 
 	for (size_t i = 0; i < instances->count; i++) {
 		const struct instance *instance = instances->list[i];
 
-		if (instance == but)
-			continue;
+		if (instance == but || instance->record.dropped)
+			continue; /* nothing was ever made for one that was refused */
 		resources_add(ret, instance->spec, state_holds_resources(instance->record.state));
 		resources_add_disk(ret, instance->record.snapshot_bytes);
 	}
