@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "gpu_proto_descriptor_set.h"
 #include "hypeman/gpu/v1/gpu_service.pb-c.h"
@@ -29,13 +30,29 @@ struct work {
 	struct response response;
 };
 
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
 static int fetch_join(void *user, int timeout_ms, struct text *ret, struct err *err)
 {
 	const struct join *join = user;
+	const struct services *services = &join->gateway->services;
 	const struct route_table *table = &join->gateway->routes;
 	size_t left = table->count - (size_t)(join->route - table->routes);
+	struct services_state state;
+	int64_t began_ms = now_ms();
+	bool known = services_state(services, &state);
 
-	return call_run_join(&join->gateway->services, join->route, left, timeout_ms, ret, err);
+	if (call_run_join(services, join->route, left, timeout_ms, ret, err))
+		return -1;
+	if (known && !ret->incomplete)
+		kept_answer_put(join->kept, &state, began_ms, ret);
+	return 0;
 }
 
 static int init_joins(struct gateway *gateway, struct err *err)
@@ -51,7 +68,8 @@ static int init_joins(struct gateway *gateway, struct err *err)
 		if (join->route->kind != ROUTE_JOIN)
 			continue;
 		join->flight = single_flight_new(fetch_join, join);
-		if (!join->flight)
+		join->kept = kept_answer_new();
+		if (!join->flight || !join->kept)
 			return err_sys(err, ENOMEM, "cannot start");
 	}
 	return 0;
@@ -100,8 +118,10 @@ int gateway_init(struct gateway *gateway, struct err *err)
 
 void gateway_done(struct gateway *gateway)
 {
-	for (size_t i = 0; gateway->joins && i < gateway->routes.count; i++)
+	for (size_t i = 0; gateway->joins && i < gateway->routes.count; i++) {
 		single_flight_free(gateway->joins[i].flight);
+		kept_answer_free(gateway->joins[i].kept);
+	}
 	free(gateway->joins);
 	metrics_free(gateway->metrics);
 	traffic_free(gateway->traffic);
@@ -123,7 +143,11 @@ static int run_join(struct gateway *gateway, const struct route *route, struct t
 		    struct err *err)
 {
 	struct join *join = &gateway->joins[route - gateway->routes.routes];
+	struct services_state state;
 
+	if (services_state(&gateway->services, &state) &&
+	    kept_answer_get(join->kept, &state, now_ms(), ret))
+		return 0;
 	return single_flight_read(join->flight, gateway->services.timeout_ms, ret, err);
 }
 

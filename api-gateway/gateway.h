@@ -14,6 +14,7 @@
 
 #include "auth.h"
 #include "http.h"
+#include "kept_answer.h"
 #include "metrics.h"
 #include "route.h"
 #include "services.h"
@@ -25,6 +26,7 @@ struct join {
 	struct gateway *gateway;
 	const struct route *route;
 	struct single_flight *flight; /* owned */
+	struct kept_answer *kept;     /* owned */
 };
 
 struct gateway {

@@ -137,6 +137,15 @@ const char *services_code_name(int code)
 	return names[code];
 }
 
+bool services_state(const struct services *services, struct services_state *ret)
+{
+	*ret = (struct services_state){ 0 };
+	for (enum service_id id = SERVICE_NONE + 1; id < SERVICE_COUNT; id++)
+		if (!rpc_channel_state(services->of[id].channel, &ret->of[id]))
+			return false;
+	return true;
+}
+
 int services_check(const struct services *services, enum service_id id, struct err *err)
 {
 	int timeout_ms =

@@ -67,6 +67,12 @@ unsigned long long services_error_count(const struct services *services, enum se
 /* "UNAVAILABLE" */
 const char *services_code_name(int code);
 
+/* What rpc_channel_state() says of each service; false when it does not of all. */
+struct services_state {
+	struct rpc_state of[SERVICE_COUNT];
+};
+bool services_state(const struct services *services, struct services_state *ret);
+
 /* grpc.health.v1: 0 when the service says within five seconds that it is serving. */
 int services_check(const struct services *services, enum service_id id, struct err *err);
 

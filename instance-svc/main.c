@@ -47,6 +47,8 @@ struct daemon {
 	struct guest_channels *guests;
 	struct instances *instances;
 	struct rpc_server *server;
+	struct events_watcher changes; /* tells the server, once `watches` */
+	bool watches;
 };
 
 /* Beside our own executable, as built or as installed in libexec. */
@@ -240,6 +242,11 @@ static int open_instances(struct daemon *d, struct err *err)
 	return 0;
 }
 
+static void note_change(void *server)
+{
+	rpc_server_note_change(server);
+}
+
 static int serve(struct daemon *d, struct err *err)
 {
 	const struct rpc_server_options options = { .long_calls = 256 };
@@ -256,7 +263,10 @@ static int serve(struct daemon *d, struct err *err)
 		if (rpc_server_add_peer(d->server, &d->settings.peers[i], err) < 0)
 			return -1;
 	if (rpc_server_listen_unix(d->server, d->settings.socket, 0666, err) < 0 ||
-	    rpc_server_start(d->server, err) < 0)
+	    events_watch(d->events, "", note_change, d->server, &d->changes, err) < 0)
+		return -1;
+	d->watches = true;
+	if (rpc_server_start(d->server, err) < 0)
 		return -1;
 	rpc_server_set_health(d->server, "", true);
 	rpc_server_set_health(d->server, SERVICE_NAME, true);
@@ -291,6 +301,8 @@ static void stop(struct daemon *d)
 		rpc_server_stop(d->server, STOP_GRACE_MS);
 	disconnect_stores(d);
 	instances_close(d->instances);
+	if (d->watches)
+		events_unwatch(d->events, &d->changes);
 	rpc_server_free(d->server);
 	events_free(d->events);
 	guest_channels_free(d->guests);

@@ -239,8 +239,8 @@ static int delete_image(struct rpc_call *call, const ProtobufCMessage *message, 
 
 static const struct rpc_method methods[] = {
 	{ "CreateImage", ROLE_OPERATOR, create_image, 0 },
-	{ "GetImage", ROLE_READER | ROLE_OPERATOR, get_image, 0 },
-	{ "ListImages", ROLE_READER | ROLE_OPERATOR, list_images, 0 },
+	{ "GetImage", ROLE_READER | ROLE_OPERATOR, get_image, RPC_READ },
+	{ "ListImages", ROLE_READER | ROLE_OPERATOR, list_images, RPC_READ },
 	{ "DeleteImage", ROLE_OPERATOR, delete_image, 0 },
 	{ NULL, 0, NULL, 0 },
 };

@@ -224,8 +224,8 @@ static int delete_volume(struct rpc_call *call, const ProtobufCMessage *message,
 
 static const struct rpc_method methods[] = {
 	{ "CreateVolume", ROLE_OPERATOR, create_volume, RPC_LONG },
-	{ "GetVolume", ROLE_READER | ROLE_OPERATOR, get_volume, 0 },
-	{ "ListVolumes", ROLE_READER | ROLE_OPERATOR, list_volumes, 0 },
+	{ "GetVolume", ROLE_READER | ROLE_OPERATOR, get_volume, RPC_READ },
+	{ "ListVolumes", ROLE_READER | ROLE_OPERATOR, list_volumes, RPC_READ },
 	{ "DeleteVolume", ROLE_OPERATOR, delete_volume, 0 },
 	{ NULL, 0, NULL, 0 },
 };

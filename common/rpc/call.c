@@ -372,6 +372,8 @@ void call_finish(struct rpc_call *call, const struct err *err)
 	size_t count = 0;
 
 	call_wait_sent(call);
+	if (call->method && !(call->method->flags & RPC_READ))
+		rpc_server_note_change(call->server);
 	if (err) {
 		char message[ERR_MESSAGE_MAX];
 

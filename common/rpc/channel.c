@@ -12,6 +12,8 @@
 
 #include "common/scoped.h"
 
+#include "state_page.h"
+
 /* Replies: lists are paged well below this. */
 #define REPLY_BYTES_MAX (4 << 20)
 
@@ -80,6 +82,8 @@ void connection_unref(struct connection *connection)
 	grpc_channel_destroy(connection->core);
 	if (connection->fd >= 0)
 		close(connection->fd);
+	if (connection->state_fd >= 0)
+		close(connection->state_fd);
 	free(connection);
 }
 
@@ -97,7 +101,7 @@ static bool is_usable(const struct connection *connection)
 }
 
 /* A connected socket whose other end is who it should be. -1 with *err. */
-static int open_socket(const struct rpc_channel *channel, struct err *err)
+static int open_socket(const struct rpc_channel *channel, uid_t *ret_uid, struct err *err)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	scoped_fd int fd = -1;
@@ -118,6 +122,7 @@ static int open_socket(const struct rpc_channel *channel, struct err *err)
 		return err_set(err, ERR_UNAVAILABLE,
 			       "%s is served by uid %u, must be uid %u: not used", channel->path,
 			       server.uid, channel->server_uid);
+	*ret_uid = server.uid;
 	return TAKE_FD(fd);
 }
 
@@ -195,7 +200,7 @@ static struct connection *connection_new_tls(const struct rpc_channel *channel, 
 			 channel->path);
 		atomic_init(&connection->references, 1);
 		atomic_init(&connection->broken, false);
-		connection->fd = -1;
+		connection->fd = connection->state_fd = -1;
 		connection->core = grpc_channel_create(target, credentials, &args);
 	} else {
 		if (credentials)
@@ -209,8 +214,10 @@ static struct connection *connection_new_tls(const struct rpc_channel *channel, 
 
 static struct connection *connection_new(const struct rpc_channel *channel, struct err *err)
 {
+	static atomic_ullong number;
 	struct connection *connection;
-	scoped_fd int fd = open_socket(channel, err);
+	uid_t uid = (uid_t)-1;
+	scoped_fd int fd = open_socket(channel, &uid, err);
 
 	if (fd < 0)
 		return NULL;
@@ -225,6 +232,10 @@ static struct connection *connection_new(const struct rpc_channel *channel, stru
 	}
 	atomic_init(&connection->references, 1);
 	atomic_init(&connection->broken, false);
+	/* After connecting: the file of a server that has died meanwhile comes with a dead socket.
+	 */
+	connection->state_fd = state_page_open(channel->path, uid);
+	connection->number = atomic_fetch_add(&number, 1) + 1;
 	connection->core = create_core(TAKE_FD(fd));
 	return connection;
 }
@@ -246,4 +257,21 @@ struct connection *channel_connect(struct rpc_channel *channel, struct err *err)
 		atomic_fetch_add(&connection->references, 1);
 	pthread_mutex_unlock(&channel->lock);
 	return connection;
+}
+
+bool rpc_channel_state(struct rpc_channel *channel, struct rpc_state *ret)
+{
+	const struct connection *connection;
+	bool known = false;
+
+	pthread_mutex_lock(&channel->lock);
+	connection = channel->connection;
+	if (connection && connection->state_fd >= 0) {
+		ret->connection = connection->number;
+		/* The connection is looked at last: it stood when the numbers were read. */
+		known = state_page_read(connection->state_fd, &ret->epoch, &ret->generation) == 0 &&
+			is_usable(connection);
+	}
+	pthread_mutex_unlock(&channel->lock);
+	return known;
 }

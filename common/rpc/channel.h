@@ -14,7 +14,9 @@ struct connection {
 	atomic_int references; /* the channel's, and one for each call */
 	atomic_bool broken;
 	grpc_channel *core;
-	int fd; /* a duplicate, to see whether the server has gone; -1 with TLS */
+	int fd;	      /* a duplicate, to see whether the server has gone; -1 with TLS */
+	int state_fd; /* the server's state_page.h; -1: none */
+	uint64_t number;
 };
 
 /* The channel's connection, made anew if none lives: a reference. NULL with *err. */

@@ -194,8 +194,8 @@ static int watch(struct rpc_call *call, const ProtobufCMessage *message, void *u
 int health_serve(struct health *health, struct rpc_server *server, struct err *err)
 {
 	static const struct rpc_method methods[] = {
-		{ .name = "Check", .handler = check },
-		{ .name = "Watch", .handler = watch, .flags = RPC_LONG },
+		{ .name = "Check", .handler = check, .flags = RPC_READ },
+		{ .name = "Watch", .handler = watch, .flags = RPC_LONG | RPC_READ },
 		{ 0 },
 	};
 

@@ -201,7 +201,7 @@ static int serve(struct rpc_call *call, const ProtobufCMessage *none, void *user
 int reflection_serve(struct rpc_server *server, struct err *err)
 {
 	static const struct rpc_method methods[] = {
-		{ .name = "ServerReflectionInfo", .handler = serve, .flags = RPC_LONG },
+		{ .name = "ServerReflectionInfo", .handler = serve, .flags = RPC_LONG | RPC_READ },
 		{ 0 },
 	};
 

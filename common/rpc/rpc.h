@@ -63,6 +63,7 @@ typedef int (*rpc_handler)(struct rpc_call *call, const ProtobufCMessage *reques
 
 enum rpc_method_flags {
 	RPC_LONG = 1, /* may run for hours (a watch): a thread of its own, capped in number */
+	RPC_READ = 2, /* changes nothing; the end of every other call is noted as a change */
 };
 
 struct rpc_method {
@@ -71,6 +72,12 @@ struct rpc_method {
 	rpc_handler handler;
 	unsigned flags;
 };
+
+/*
+ * Something that callers can see has changed by itself: to be told after it has, in any thread.
+ * See rpc_channel_state().
+ */
+void rpc_server_note_change(struct rpc_server *server);
 
 /* Of each limit on calls and connections, one peer among several gets three quarters. */
 struct rpc_server_options {
@@ -218,6 +225,20 @@ struct rpc_tls_client {
 struct rpc_channel *rpc_channel_new_tls(const struct rpc_tls_client *client);
 
 void rpc_channel_free(struct rpc_channel *channel); /* after its calls ended */
+
+/*
+ * What tells, without a call, that a server of a Unix socket has answered no write since: equal
+ * states, of which the first was taken before the server was asked for something, mean that what
+ * it answered is still as good as new (state_page.h).
+ */
+struct rpc_state {
+	uint64_t connection; /* never the same for another */
+	uint64_t epoch;
+	uint64_t generation;
+};
+
+/* False when the channel is not connected now, or its server does not tell. */
+bool rpc_channel_state(struct rpc_channel *channel, struct rpc_state *ret);
 
 struct rpc_call_options {
 	int timeout_ms; /* 0: 30 s; negative: none */

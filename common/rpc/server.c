@@ -49,6 +49,7 @@ void rpc_server_free(struct rpc_server *server)
 	if (!server)
 		return;
 	listener_close(&server->listener);
+	state_page_free(server->page);
 	tls_acceptor_free(server->tls);
 	health_free(server->health);
 	for (size_t i = 0; i < server->method_count; i++)
@@ -196,7 +197,15 @@ int rpc_server_listen_unix(struct rpc_server *server, const char *path, mode_t m
 	if (server->listener.fd >= 0)
 		return err_set(err, ERR_INTERNAL, "the server listens at %s already",
 			       server->listener.path);
-	return listener_open(&server->listener, path, mode, err);
+	if (listener_open(&server->listener, path, mode, err))
+		return -1;
+	server->page = state_page_new(path, err);
+	return server->page ? 0 : -1;
+}
+
+void rpc_server_note_change(struct rpc_server *server)
+{
+	state_page_bump(server->page);
 }
 
 int rpc_server_listen_tls(struct rpc_server *server, const struct rpc_tls_options *options,

@@ -15,6 +15,7 @@
 #include "log_limit.h"
 #include "pool.h"
 #include "rpc.h"
+#include "state_page.h"
 #include "tls_accept.h"
 
 #define SERVER_PEERS_MAX 64
@@ -61,6 +62,7 @@ struct rpc_server {
 	size_t peer_count;
 	struct server_peer peers[SERVER_PEERS_MAX];
 	struct listener listener;
+	struct state_page *page; /* owned; NULL: no Unix socket */
 
 	grpc_completion_queue *queue;
 	pthread_t io_thread;

@@ -240,6 +240,11 @@ static struct rpc_server *make_server(const struct settings *settings, struct gp
 	return TAKE_PTR(server);
 }
 
+static void note_change(void *server)
+{
+	rpc_server_note_change(server);
+}
+
 static int serve(const struct settings *settings, const sigset_t *signals, struct agent *agent,
 		 struct uevents *uevents, struct err *err)
 {
@@ -248,6 +253,7 @@ static int serve(const struct settings *settings, const sigset_t *signals, struc
 		.roots = { settings->sysfs_root, settings->dev_root, is_simulated(settings) },
 	};
 	scoped(rpc_server_free) struct rpc_server *server = make_server(settings, &service, err);
+	struct watcher changes = { .wake = note_change, .user = server };
 	struct herald herald = { agent, server };
 	struct uevents_watch watch = { uevents, agent };
 	struct threads threads = { 0 };
@@ -259,6 +265,7 @@ static int serve(const struct settings *settings, const sigset_t *signals, struc
 	rpc_server_set_health(server, GPU_SERVICE_NAME, false);
 	if (start_threads(&threads, &watch, &herald, err))
 		return -1;
+	agent_add_watcher(agent, &changes);
 	r = rpc_server_start(server, err);
 	if (r == 0) {
 		log_info("serving on %s", settings->socket);
@@ -268,6 +275,7 @@ static int serve(const struct settings *settings, const sigset_t *signals, struc
 		rpc_server_stop(server, r ? 0 : STOP_GRACE_MS);
 	}
 	end_threads(&threads, agent);
+	agent_remove_watcher(agent, &changes);
 	return r;
 }
 

@@ -46,20 +46,22 @@ def process_state(pid):
 class Gateway:
     """Starts both services and the gateway in a folder of their own; all end at exit."""
 
-    def __init__(self, *flags, gpu=None):
-        """gpu: socket and uid of a real gpu-agent, in place of its stand-in."""
+    def __init__(self, *flags, gpu=None, instance=None):
+        """gpu, instance: socket and uid of a real service, in place of its stand-in."""
         self.build = sys.argv[1]
         self.dir = tempfile.mkdtemp(prefix="gateway-test-")
         self.processes = {}
         atexit.register(self.stop)
-        for kind in ("instance",) if gpu else ("gpu", "instance"):
-            self.start_service(kind)
+        for kind, real in (("gpu", gpu), ("instance", instance)):
+            if not real:
+                self.start_service(kind)
         gpu = gpu or (f"{self.dir}/gpu.sock", os.getuid())
+        instance = instance or (f"{self.dir}/instance.sock", os.getuid())
         self.start("gateway", [
             f"{self.build}/api-gateway/api-gateway", "--listen", "127.0.0.1:0",
             "--gpu-agent-socket", gpu[0], "--gpu-agent-user", str(gpu[1]),
-            "--instance-svc-socket", f"{self.dir}/instance.sock",
-            "--instance-svc-user", str(os.getuid()), *flags])
+            "--instance-svc-socket", instance[0], "--instance-svc-user", str(instance[1]),
+            *flags])
         self.port = self.wait_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.wait_healthy()

@@ -188,7 +188,7 @@ static int handle_silent(struct rpc_call *call, const ProtobufCMessage *none, vo
 int echo_add(struct rpc_server *server, struct echo *echo, struct err *err)
 {
 	static const struct rpc_method methods[] = {
-		{ "Echo", ECHO_ROLE, handle_echo, 0 },
+		{ "Echo", ECHO_ROLE, handle_echo, RPC_READ },
 		{ "Count", ECHO_ROLE, handle_count, 0 },
 		{ "Chat", ECHO_ROLE, handle_chat, 0 },
 		{ "Collect", ECHO_ROLE, handle_collect, 0 },

@@ -70,14 +70,16 @@ struct fixture *fixture_new(const struct rpc_server_options *options)
 
 void fixture_free(struct fixture *fixture)
 {
-	char lock[128];
+	char beside[128];
 
 	rpc_channel_free(fixture->channel);
 	rpc_channel_free(fixture->echo.self);
 	if (fixture->server)
 		fixture_stop_server(fixture, 0);
-	snprintf(lock, sizeof(lock), "%s.lock", fixture->path);
-	(void)unlink(lock);
+	snprintf(beside, sizeof(beside), "%s.lock", fixture->path);
+	(void)unlink(beside);
+	snprintf(beside, sizeof(beside), "%s.state", fixture->path);
+	(void)unlink(beside);
 	assert_int_equal(rmdir(fixture->folder), 0); /* nothing else was left */
 	free(fixture);
 }

@@ -349,6 +349,7 @@ struct names {
 	char folder[64];
 	char path[80];
 	char lock[96];
+	char state[96];
 };
 
 static int make_names(void **state)
@@ -360,6 +361,7 @@ static int make_names(void **state)
 		return -1;
 	snprintf(names->path, sizeof(names->path), "%s/sock", names->folder);
 	snprintf(names->lock, sizeof(names->lock), "%s.lock", names->path);
+	snprintf(names->state, sizeof(names->state), "%s.state", names->path);
 	*state = names;
 	return 0;
 }
@@ -371,6 +373,7 @@ static int remove_names(void **state)
 
 	unlink(names->path);
 	unlink(names->lock);
+	unlink(names->state);
 	r = rmdir(names->folder); /* nothing else may be there */
 	free(names);
 	return r;
