@@ -19,21 +19,22 @@ function(hypeman_test name)
 	endif()
 endfunction()
 
-# hypeman_fuzz(NAME SOURCE CORPUS DIR [LIBS lib...]): with HYPEMAN_FUZZ the libFuzzer program
-# fuzz_NAME; without, the unit test test_corpus_NAME, which gives SOURCE each file of DIR.
+# hypeman_fuzz(NAME FOLDER/fuzz_WHAT.c [LIBS lib...]): with HYPEMAN_FUZZ the libFuzzer program
+# fuzz_NAME; without, the unit test test_corpus_NAME, which gives it each file of FOLDER/corpus/WHAT.
 function(hypeman_fuzz name source)
 	if(NOT BUILD_TESTING)
 		return()
 	endif()
-	cmake_parse_arguments(arg "" "CORPUS" "LIBS" ${ARGN})
+	cmake_parse_arguments(arg "" "" "LIBS" ${ARGN})
+	string(REGEX REPLACE "/fuzz_([a-z_]+)\\.c$" "/corpus/\\1" corpus ${source})
 	if(HYPEMAN_FUZZ)
 		add_executable(fuzz_${name} ${source})
 		target_link_libraries(fuzz_${name} PRIVATE ${arg_LIBS} hypeman_flags)
 		target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
-		return()
+	elseif(EXISTS ${corpus})
+		hypeman_test(test_corpus_${name} ${source} ${PROJECT_SOURCE_DIR}/tests/unit/corpus.c
+			LIBS ${arg_LIBS})
+		target_compile_definitions(test_corpus_${name}
+			PRIVATE CORPUS_NAME="${name}" CORPUS_DIR="${corpus}")
 	endif()
-	hypeman_test(test_corpus_${name} ${source} ${PROJECT_SOURCE_DIR}/tests/unit/corpus.c
-		LIBS ${arg_LIBS})
-	target_compile_definitions(test_corpus_${name}
-		PRIVATE CORPUS_NAME="${name}" CORPUS_DIR="${arg_CORPUS}")
 endfunction()
