@@ -117,7 +117,7 @@ class Command:
         method = client.channel.stream_stream(
             f"/{client.service}/Exec", messages.ExecRequest.SerializeToString,
             messages.ExecResponse.FromString)
-        self.call = method(iter(self.requests.get, None), timeout=120, wait_for_ready=True)
+        self.call = method(iter(self.requests.get, None), timeout=300, wait_for_ready=True)
 
     def send(self, **fields):
         self.requests.put(self.m.ExecRequest(**fields))
