@@ -15,11 +15,20 @@
 #include "config.h"
 #include "port.h"
 
+/*
+ * How often we sleep before the port is believed that nobody is there. The driver hears of a
+ * connection from a worker, and of its bytes in an interrupt: in a guest that had no time for a
+ * while, the end that is read behind a HELLO is that of the connection before.
+ */
+#define LOST_NAPS 10
+#define NAP_MS	  20
+
 struct agent {
 	const struct guest_config *config;
 	int port, signals;
 	int wake; /* epoll: tells when somebody connects; a closed port is ready all the time */
 	bool connected; /* as far as we know */
+	unsigned lost;	/* naps since the port said that nobody is there; 0: it does not say so */
 	bool welcomed;	/* a HELLO came: what follows are frames */
 	uint32_t last_id;
 	uint8_t input[2 * (AGENT_HEADER_BYTES + AGENT_PAYLOAD_MAX)];
@@ -216,17 +225,26 @@ static void read_port(struct agent *agent)
 		ssize_t n = read(agent->port, agent->input + agent->input_size,
 				 sizeof(agent->input) - agent->input_size);
 
-		if (n < 0)
-			return; /* nothing there, or a signal */
 		if (n == 0) {
 			agent->connected = false;
-			agent->input_size = 0;
-			connection_end(agent);
+			agent->lost += agent->lost == 0;
 			return;
 		}
+		if (n > 0 || errno == EAGAIN)
+			agent->lost = 0;
+		if (n < 0)
+			return; /* nothing there, or a signal */
 		agent->connected = true;
 		agent->input_size += (size_t)n;
 	}
+}
+
+/* What it left unread is for nobody. */
+static void end_lost_connection(struct agent *agent)
+{
+	agent->lost = 0;
+	agent->input_size = 0;
+	connection_end(agent);
 }
 
 static void write_port(struct agent *agent)
@@ -271,7 +289,7 @@ static int fill_polls(const struct agent *agent, struct pollfd *polls)
 {
 	bool full = agent->input_size == sizeof(agent->input);
 	bool queued = agent->queue.start < agent->queue.end;
-	int64_t next = INT64_MAX, left;
+	int64_t next = agent->lost > 0 ? agent_now_ms() + NAP_MS : INT64_MAX, left;
 
 	polls[POLL_SIGNALS] = (struct pollfd){ .fd = agent->signals, .events = POLLIN };
 	polls[POLL_PORT] = (struct pollfd){
@@ -320,15 +338,21 @@ static void turn(struct agent *agent)
 {
 	struct pollfd polls[POLLS_MAX];
 	struct epoll_event event;
+	int timeout;
 
-	(void)poll(polls, POLLS_MAX, fill_polls(agent, polls));
+	timeout = fill_polls(agent, polls);
+	if (poll(polls, POLLS_MAX, timeout) == 0 && timeout > 0 && agent->lost > 0)
+		agent->lost++;
 	if (polls[POLL_SIGNALS].revents)
 		take_signals(agent);
 	if (!agent->connected && epoll_wait(agent->wake, &event, 1, 0) > 0)
 		agent->connected = true;
 	if (agent->connected)
 		read_port(agent);
-	take_input(agent);
+	if (agent->lost > LOST_NAPS)
+		end_lost_connection(agent);
+	if (agent->lost == 0)
+		take_input(agent);
 	serve_sessions(agent);
 	agent->again = !agent_queue_has_room(&agent->queue);
 	if (agent->connected)
