@@ -121,8 +121,7 @@ static int take_message(struct exec *exec, const struct websocket_message *messa
 		take_binary(exec, message);
 		return 0;
 	case WEBSOCKET_PING:
-		/* A client that takes no output would take no pong either. */
-		websocket_try_send(exec->socket, WEBSOCKET_PONG, message->bytes, message->length);
+		websocket_pong(exec->socket, message->bytes, message->length);
 		return 0;
 	case WEBSOCKET_CLOSE:
 		return WEBSOCKET_NORMAL;

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -92,8 +91,6 @@ int main(int argc, char **argv)
 	if (r == 0 && settings.config.check_only) {
 		puts("ok");
 	} else if (r == 0) {
-		/* One arena: a thousand threads that each answer a little need no more. */
-		mallopt(M_ARENA_MAX, 1);
 		log_set_debug(settings.debug);
 		sigemptyset(&signals);
 		sigaddset(&signals, SIGTERM);

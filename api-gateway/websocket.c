@@ -22,6 +22,11 @@ struct websocket {
 	const atomic_bool *stopping; /* borrowed */
 	pthread_mutex_t sending;
 
+	pthread_mutex_t lock; /* of the next three; taken after `sending` */
+	bool pong_waits;
+	size_t pong_length;
+	uint8_t pong[WEBSOCKET_CONTROL_MAX];
+
 	/* Of the thread that receives. */
 	uint8_t buffer[WEBSOCKET_PIECE_MAX];
 	size_t begin, end; /* what was read and not yet used */
@@ -42,6 +47,7 @@ struct websocket *websocket_new(int fd, const atomic_bool *stopping)
 	socket->fd = fd;
 	socket->stopping = stopping;
 	pthread_mutex_init(&socket->sending, NULL);
+	pthread_mutex_init(&socket->lock, NULL);
 	return socket;
 }
 
@@ -50,6 +56,7 @@ void websocket_free(struct websocket *socket)
 	if (!socket)
 		return;
 	pthread_mutex_destroy(&socket->sending);
+	pthread_mutex_destroy(&socket->lock);
 	text_done(&socket->text);
 	free(socket);
 }
@@ -284,6 +291,42 @@ static int send_locked(struct websocket *socket, enum websocket_opcode opcode, c
 	return 0;
 }
 
+static bool take_pong(struct websocket *socket, uint8_t to[WEBSOCKET_CONTROL_MAX], size_t *ret)
+{
+	bool waits;
+
+	pthread_mutex_lock(&socket->lock);
+	waits = socket->pong_waits;
+	socket->pong_waits = false;
+	*ret = socket->pong_length;
+	memcpy(to, socket->pong, socket->pong_length);
+	pthread_mutex_unlock(&socket->lock);
+	return waits;
+}
+
+static bool pong_waits(struct websocket *socket)
+{
+	bool waits;
+
+	pthread_mutex_lock(&socket->lock);
+	waits = socket->pong_waits;
+	pthread_mutex_unlock(&socket->lock);
+	return waits;
+}
+
+/* After each message: whoever could not send a pong meanwhile relies on it. */
+static void send_pong(struct websocket *socket)
+{
+	uint8_t pong[WEBSOCKET_CONTROL_MAX];
+	size_t length;
+
+	while (pong_waits(socket) && pthread_mutex_trylock(&socket->sending) == 0) {
+		if (take_pong(socket, pong, &length))
+			(void)send_locked(socket, WEBSOCKET_PONG, pong, length);
+		pthread_mutex_unlock(&socket->sending);
+	}
+}
+
 int websocket_send(struct websocket *socket, enum websocket_opcode opcode, const void *bytes,
 		   size_t length)
 {
@@ -292,7 +335,18 @@ int websocket_send(struct websocket *socket, enum websocket_opcode opcode, const
 	pthread_mutex_lock(&socket->sending);
 	r = send_locked(socket, opcode, bytes, length);
 	pthread_mutex_unlock(&socket->sending);
+	send_pong(socket);
 	return r;
+}
+
+void websocket_pong(struct websocket *socket, const void *bytes, size_t length)
+{
+	pthread_mutex_lock(&socket->lock);
+	memcpy(socket->pong, bytes, length);
+	socket->pong_length = length;
+	socket->pong_waits = true;
+	pthread_mutex_unlock(&socket->lock);
+	send_pong(socket);
 }
 
 int websocket_try_send(struct websocket *socket, enum websocket_opcode opcode, const void *bytes,
@@ -304,6 +358,7 @@ int websocket_try_send(struct websocket *socket, enum websocket_opcode opcode, c
 		return -EAGAIN;
 	r = send_locked(socket, opcode, bytes, length);
 	pthread_mutex_unlock(&socket->sending);
+	send_pong(socket);
 	return r;
 }
 

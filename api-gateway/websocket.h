@@ -70,6 +70,12 @@ enum websocket_code websocket_code_of(int error);
 int websocket_send(struct websocket *socket, enum websocket_opcode opcode, const void *bytes,
 		   size_t length);
 
+/*
+ * Answers a ping, without waiting for who is sending at the time: it sends the answer after its
+ * own message. Of several the last is sent. `length` is at most WEBSOCKET_CONTROL_MAX.
+ */
+void websocket_pong(struct websocket *socket, const void *bytes, size_t length);
+
 /* As websocket_send(), but -EAGAIN when another thread is sending. */
 int websocket_try_send(struct websocket *socket, enum websocket_opcode opcode, const void *bytes,
 		       size_t length);

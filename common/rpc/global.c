@@ -2,6 +2,7 @@
 #include "rpc.h"
 
 #include <dlfcn.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,8 @@ int rpc_global_init(struct err *err)
 {
 	sigset_t sigpipe;
 
+	/* With an arena for each of many threads, memory creeps up to the worst moment of each. */
+	mallopt(M_ARENA_MAX, 1);
 	sigemptyset(&sigpipe);
 	sigaddset(&sigpipe, SIGPIPE);
 	pthread_sigmask(SIG_BLOCK, &sigpipe, NULL);

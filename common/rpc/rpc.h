@@ -25,11 +25,11 @@
 #include "common/err.h"
 
 /*
- * Once per process, before the first thread: blocks SIGPIPE, points gRPC's log at ours,
- * switches Abseil's deadlock detector off (Debian's build aborts the process on a lock
- * order cycle), clears GRPC_*, OPENSSL_* and http_proxy from the environment, starts gRPC. The
- * caller has blocked the signals it waits for already. rpc_global_done() joins every
- * thread of the library.
+ * Once per process, before the first thread: keeps malloc to one arena, blocks SIGPIPE,
+ * points gRPC's log at ours, switches Abseil's deadlock detector off (Debian's build aborts
+ * the process on a lock order cycle), clears GRPC_*, OPENSSL_* and http_proxy from the
+ * environment, starts gRPC. The caller has blocked the signals it waits for already.
+ * rpc_global_done() joins every thread of the library.
  */
 int rpc_global_init(struct err *err);
 void rpc_global_done(void);

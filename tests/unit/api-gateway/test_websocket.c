@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -231,6 +232,48 @@ static void the_example_of_the_rfc_is_answered(void **state)
 	assert_int_equal(err.reason, ERR_INVALID_ARGUMENT);
 }
 
+static void *send_much(void *user)
+{
+	static const uint8_t bytes[1 << 20];
+	const struct pair *pair = user;
+
+	assert_int_equal(websocket_send(pair->socket, WEBSOCKET_BINARY, bytes, sizeof(bytes)), 0);
+	return NULL;
+}
+
+static void read_whole(const struct pair *pair, uint8_t *to, size_t length)
+{
+	for (size_t got = 0; got < length;) {
+		ssize_t n = read(pair->client, to + got, length - got);
+
+		assert_true(n > 0);
+		got += (size_t)n;
+	}
+}
+
+/* The socket is full with a message, so who answers the ping cannot. */
+static void a_pong_waits_for_the_message_that_is_being_sent(void **state)
+{
+	struct pair *pair = *state;
+	uint8_t *message = malloc(10 + (1 << 20));
+	uint8_t pong[2 + 4];
+	pthread_t thread;
+
+	assert_non_null(message);
+	assert_int_equal(pthread_create(&thread, NULL, send_much, pair), 0);
+	read_whole(pair, message, 10);
+	websocket_pong(pair->socket, "one", 3);
+	websocket_pong(pair->socket, "last", 4);
+	read_whole(pair, message + 10, 1 << 20);
+	read_whole(pair, pong, sizeof(pong));
+	assert_memory_equal(pong, "\x8a\x04last", sizeof(pong));
+	pthread_join(thread, NULL);
+	websocket_pong(pair->socket, "", 0);
+	read_whole(pair, pong, 2);
+	assert_memory_equal(pong, "\x8a\x00", 2);
+	free(message);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +287,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_stop_ends_waiting, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_goodbye_has_code_and_reason, set_up, tear_down),
 		cmocka_unit_test(the_example_of_the_rfc_is_answered),
+		cmocka_unit_test_setup_teardown(a_pong_waits_for_the_message_that_is_being_sent,
+						set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
