@@ -332,5 +332,5 @@ int journal_forget(struct journal *journal, const struct journal_entry *entry, s
 	if (changed)
 		return 0;
 	record.state = JOURNAL_REMOVED;
-	return append_locked(journal, &record, err);
+	return append_locked(journal, &record, err) < 0 ? -1 : 1;
 }

@@ -110,7 +110,7 @@ int journal_find(struct journal *journal, const char *uuid, struct journal_entry
  */
 int journal_begin(struct journal *journal, struct journal_entry *entry, struct err *err);
 
-/* journal_append(JOURNAL_REMOVED), unless the entry has changed since the caller saw it. */
+/* journal_append(JOURNAL_REMOVED): 1, or 0 when the entry has changed since the caller saw it. */
 int journal_forget(struct journal *journal, const struct journal_entry *entry, struct err *err);
 
 /* On disk when this returns. state: JOURNAL_CREATED, JOURNAL_FAILED or JOURNAL_REMOVED. */

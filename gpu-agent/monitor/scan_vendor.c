@@ -42,10 +42,11 @@ static bool read_list(const struct scan *scan, struct pci_addr address,
 static void forget(const struct scan *scan, const struct journal_entry *entry)
 {
 	struct err err;
+	int r = journal_forget(&scan->job->journal, entry, &err);
 
-	if (journal_forget(&scan->job->journal, entry, &err) < 0)
+	if (r < 0)
 		log_error("%s", err.message);
-	else
+	else if (r > 0) /* else we cleared it ourselves meanwhile */
 		log_warning("vGPU type %" PRIu32 " of %s was cleared by somebody else",
 			    entry->vendor_type, PCI_STR(entry->parent));
 }

@@ -369,6 +369,7 @@ static void a_function_has_one_entry(void **state)
 	assert_int_equal(journal_forget(&journal, &seen, &err), 0);
 	assert_int_equal(state_of(&journal, UUID_A), JOURNAL_CREATED);
 	assert_int_equal(journal_find(&journal, UUID_A, &seen, &err), 1);
+	assert_int_equal(journal_forget(&journal, &seen, &err), 1);
 	assert_int_equal(journal_forget(&journal, &seen, &err), 0);
 	assert_int_equal(state_of(&journal, UUID_A), 0);
 	assert_int_equal(journal_begin(&journal, &second, &err), 0);
