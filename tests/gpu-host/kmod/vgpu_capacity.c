@@ -46,7 +46,7 @@ static bool has_faults(const struct gpu *gpu)
 	bool ret;
 
 	kernel_param_lock(THIS_MODULE);
-	ret = !*fault_gpu || sysfs_streq(fault_gpu, pci_name(gpu->physical));
+	ret = sysfs_streq(fault_gpu, "") || sysfs_streq(fault_gpu, pci_name(gpu->physical));
 	kernel_param_unlock(THIS_MODULE);
 	return ret;
 }
