@@ -143,7 +143,7 @@ static void stream_has_a_deadline(void **state)
 	request.count = 1000;
 	request.interval_ms = 100;
 	stream = open_count(*state, &request, 1000);
-	assert_in_range(read_numbers(stream), 1, 10);
+	assert_in_range(read_numbers(stream), 1, 20); /* of 1000; ten would fit, to a hair */
 	assert_int_equal(rpc_stream_finish(stream, &err), -1);
 	assert_int_equal(err.reason, ERR_OUTCOME_UNKNOWN);
 }
