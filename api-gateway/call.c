@@ -3,19 +3,12 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
+
+#include "common/clock.h"
 
 #include "json_read.h"
 #include "json_write.h"
 #include "proto_message.h"
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
 
 static int fill_body(const struct route *route, const struct text *body, ProtobufCMessage *request,
 		     struct err *err)
@@ -103,12 +96,12 @@ static int append_page(const struct route *route, const ProtobufCMessage *page, 
 static int run_list(const struct services *services, const struct route *route,
 		    ProtobufCMessage *request, struct text *ret, struct err *err)
 {
-	int64_t end = now_ms() + services->timeout_ms;
+	int64_t end = clock_monotonic_ms() + services->timeout_ms;
 
 	text_append_string(ret, "[");
 	for (;;) {
 		scoped(proto_message_free) ProtobufCMessage *page = NULL;
-		int64_t left = end - now_ms();
+		int64_t left = end - clock_monotonic_ms();
 		const char *token;
 
 		if (ret->incomplete)
@@ -164,12 +157,12 @@ static int run_part(const struct services *services, const struct route *part, i
 int call_run_join(const struct services *services, const struct route *join, size_t route_count,
 		  int timeout_ms, struct text *ret, struct err *err)
 {
-	int64_t end = now_ms() + timeout_ms;
+	int64_t end = clock_monotonic_ms() + timeout_ms;
 	bool first = true;
 
 	text_append_string(ret, "{");
 	for (size_t i = 1; i < route_count && join[i].kind == ROUTE_PART; i++) {
-		int64_t left = end - now_ms();
+		int64_t left = end - clock_monotonic_ms();
 
 		if (run_part(services, &join[i], left > 1 ? (int)left : 1, &first, ret, err))
 			return -1;

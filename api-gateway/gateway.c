@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "common/clock.h"
 
 #include "gpu_proto_descriptor_set.h"
 #include "hypeman/gpu/v1/gpu_service.pb-c.h"
@@ -30,14 +31,6 @@ struct work {
 	struct response response;
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
 static int fetch_join(void *user, int timeout_ms, struct text *ret, struct err *err)
 {
 	const struct join *join = user;
@@ -45,7 +38,7 @@ static int fetch_join(void *user, int timeout_ms, struct text *ret, struct err *
 	const struct route_table *table = &join->gateway->routes;
 	size_t left = table->count - (size_t)(join->route - table->routes);
 	struct services_state state;
-	int64_t began_ms = now_ms();
+	int64_t began_ms = clock_monotonic_ms();
 	bool known = services_state(services, &state);
 
 	if (call_run_join(services, join->route, left, timeout_ms, ret, err))
@@ -146,7 +139,7 @@ static int run_join(struct gateway *gateway, const struct route *route, struct t
 	struct services_state state;
 
 	if (services_state(&gateway->services, &state) &&
-	    kept_answer_get(join->kept, &state, now_ms(), ret))
+	    kept_answer_get(join->kept, &state, clock_monotonic_ms(), ret))
 		return 0;
 	return single_flight_read(join->flight, gateway->services.timeout_ms, ret, err);
 }

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "common/clock.h"
 
 #include "hypeman/image/v1/image_service.pb-c.h"
 #include "hypeman/instance/v1/instance_service.pb-c.h"
@@ -25,19 +26,11 @@ struct query {
 	int64_t end_ms;
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
 /* NULL when there is no answer; which service failed and how is counted by services.c. */
 static ProtobufCMessage *ask(const struct query *query, const ProtobufCServiceDescriptor *api,
 			     const char *method, const ProtobufCMessage *request)
 {
-	int64_t left = query->end_ms - now_ms();
+	int64_t left = query->end_ms - clock_monotonic_ms();
 	scoped_free struct err *err = malloc(sizeof(*err));
 	ProtobufCMessage *answer;
 
@@ -154,11 +147,11 @@ static bool read_images(struct scrape *ret, const struct query *query)
 void scrape_read(struct scrape *ret, const struct services *services, int timeout_ms)
 {
 	Hypeman__Gpu__V1__GetHostRequest request = HYPEMAN__GPU__V1__GET_HOST_REQUEST__INIT;
-	struct query query = { services, SERVICE_GPU, now_ms() + timeout_ms };
+	struct query query = { services, SERVICE_GPU, clock_monotonic_ms() + timeout_ms };
 
 	ret->host = (Hypeman__Gpu__V1__GetHostResponse *)ask(
 		&query, &hypeman__gpu__v1__gpu_service__descriptor, "GetHost", &request.base);
-	query = (struct query){ services, SERVICE_INSTANCE, now_ms() + timeout_ms };
+	query = (struct query){ services, SERVICE_INSTANCE, clock_monotonic_ms() + timeout_ms };
 	ret->has_instances = read_instances(ret, &query) && read_images(ret, &query);
 }
 

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "common/rpc/utf8.h"
 
 #include "text.h"
@@ -61,20 +61,12 @@ void websocket_free(struct websocket *socket)
 	free(socket);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
 /* Until a time: 0 for one of `events`, -ETIMEDOUT, or -EPIPE for none of them or the end. */
 static int wait_for(const struct websocket *socket, short events, short ends, int64_t until)
 {
 	for (;;) {
 		struct pollfd pollfd = { .fd = socket->fd, .events = events | ends };
-		int64_t left = until - now_ms();
+		int64_t left = until - clock_monotonic_ms();
 
 		if (atomic_load(socket->stopping))
 			return -EPIPE;
@@ -219,7 +211,7 @@ static int take_data(struct websocket *socket, int64_t until, struct websocket_m
 
 int websocket_receive(struct websocket *socket, int timeout_ms, struct websocket_message *ret)
 {
-	int64_t until = now_ms() + timeout_ms;
+	int64_t until = clock_monotonic_ms() + timeout_ms;
 	int r = 0;
 
 	if (socket->message != WEBSOCKET_TEXT)
@@ -274,14 +266,14 @@ static int send_locked(struct websocket *socket, enum websocket_opcode opcode, c
 		{ (void *)(uintptr_t)bytes, length },
 	};
 	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
-	int64_t until = now_ms() + WEBSOCKET_PATIENCE_S * 1000;
+	int64_t until = clock_monotonic_ms() + WEBSOCKET_PATIENCE_S * 1000;
 
 	while (parts[0].iov_len + parts[1].iov_len > 0) {
 		ssize_t sent = sendmsg(socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (sent > 0) {
 			advance(parts, 2, (size_t)sent);
-			until = now_ms() + WEBSOCKET_PATIENCE_S * 1000;
+			until = clock_monotonic_ms() + WEBSOCKET_PATIENCE_S * 1000;
 		} else if (errno != EAGAIN && errno != EINTR) {
 			return -EPIPE;
 		} else if (wait_for(socket, POLLOUT, POLLRDHUP, until) < 0) {
@@ -367,7 +359,7 @@ void websocket_close(struct websocket *socket, enum websocket_code code, const c
 	uint8_t payload[WEBSOCKET_CONTROL_MAX] = { (uint8_t)(code >> 8), (uint8_t)code };
 	size_t length = strlen(reason);
 	struct websocket_message message;
-	int64_t until = now_ms() + CLOSE_WAIT_MS;
+	int64_t until = clock_monotonic_ms() + CLOSE_WAIT_MS;
 
 	length = utf8_valid_length(reason,
 				   length < sizeof(payload) - 2 ? length : sizeof(payload) - 2);
@@ -375,7 +367,7 @@ void websocket_close(struct websocket *socket, enum websocket_code code, const c
 	if (websocket_send(socket, WEBSOCKET_CLOSE, payload, length + 2))
 		return;
 	/* What is unread when the socket closes would take what we sent with it. */
-	while (!socket->client_closed && now_ms() < until)
-		if (websocket_receive(socket, (int)(until - now_ms()), &message))
+	while (!socket->client_closed && clock_monotonic_ms() < until)
+		if (websocket_receive(socket, (int)(until - clock_monotonic_ms()), &message))
 			break;
 }

@@ -10,9 +10,9 @@
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/scoped.h"
 #include "utf8.h"
@@ -78,14 +78,6 @@ static struct guest_channels *channels_locked(struct guest_channels *channels)
 #define SCOPED_LOCK(channels)                                                                      \
 	scoped(channels_unlock) struct guest_channels *locked_ = channels_locked(channels);        \
 	(void)locked_
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
 
 static void session_free(struct guest_session *session)
 {
@@ -200,7 +192,7 @@ static int64_t find_welcome(struct guest_channel *channel)
 	if (!found)
 		return (int64_t)skip;
 	channel->welcomed = true;
-	channel->quiet_since_ms = now_ms();
+	channel->quiet_since_ms = clock_monotonic_ms();
 	return (int64_t)skip + AGENT_HEADER_BYTES + AGENT_HELLO_BYTES;
 }
 
@@ -258,7 +250,7 @@ static bool has_owner_locked(const struct guest_channel *channel)
 /* Milliseconds to wait, or -errno when it is time to end. */
 static int time_left(struct guest_channel *channel)
 {
-	int64_t now = now_ms(), left;
+	int64_t now = clock_monotonic_ms(), left;
 	SCOPED_LOCK(channel->all);
 
 	if (channel->all->closing)
@@ -349,7 +341,7 @@ static void *channel_run(void *argument)
 	struct guest_channel *channel = argument;
 	int r;
 
-	channel->quiet_since_ms = now_ms();
+	channel->quiet_since_ms = clock_monotonic_ms();
 	r = channel_connect(channel);
 	while (r == 0)
 		r = channel_turn(channel);

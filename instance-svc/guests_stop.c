@@ -9,9 +9,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/scoped.h"
 #include "supervisor/protocol.h"
 
@@ -29,14 +29,6 @@ static void guests_done(struct guests guests)
 	free(guests.fds);
 }
 SCOPED_DEFINE(struct guests, guests_done);
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* A socket that nobody listens on is what an ended VM left: no guest. */
 static int ask(const char *directory, const char *name, uint32_t grace_ms, struct guests *guests)
@@ -114,14 +106,14 @@ int guests_stop(const char *run_dir, uint32_t grace_ms, int timeout_ms, size_t *
 		struct err *err)
 {
 	scoped(guests_done) struct guests guests = { 0 };
-	int64_t deadline = now_ms() + timeout_ms, left_ms;
+	int64_t deadline = clock_monotonic_ms() + timeout_ms, left_ms;
 	size_t left;
 
 	if (ask_all(run_dir, grace_ms, &guests, err) < 0)
 		return -1;
 	*ret_count = left = guests.count;
 	while (left > 0) {
-		left_ms = deadline - now_ms();
+		left_ms = deadline - clock_monotonic_ms();
 		if (left_ms <= 0)
 			return err_set(err, ERR_OUTCOME_UNKNOWN,
 				       "%zu of %zu guests have not ended within %d s", left,

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 
 static inline void catalog_unlock(struct image_catalog *catalog)
@@ -25,14 +25,6 @@ static struct image_catalog *locked(struct image_catalog *catalog)
 #define SCOPED_LOCK(catalog)                                                                       \
 	scoped(catalog_unlock) struct image_catalog *locked_ = locked(catalog);                    \
 	(void)locked_
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int image_catalog_init(struct image_catalog *catalog, const char *refs, const char *work)
 {
@@ -100,7 +92,7 @@ static struct image_entry *insert(struct image_catalog *catalog,
 	list[at] = entry;
 	catalog->count++;
 	entry->reference = *reference;
-	entry->record.created_ms = now_ms();
+	entry->record.created_ms = clock_realtime_ms();
 	return entry;
 }
 

@@ -8,20 +8,13 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
+
+#include "common/clock.h"
 
 #include "image_pull.h"
 #include "size.h"
 
 #define LOOK_EVERY_MS 1000
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
 
 void image_meter_init(struct image_meter *meter, const char *folder,
 		      void (*tell)(void *user, enum image_status phase,
@@ -114,7 +107,7 @@ static void measure(struct image_meter *meter)
 int image_meter_look(void *user, struct err *err)
 {
 	struct image_meter *meter = user;
-	int64_t now = now_ms();
+	int64_t now = clock_monotonic_ms();
 
 	if (now < meter->next_ms)
 		return 0;

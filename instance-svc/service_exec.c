@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/scoped.h"
 #include "guest_channel.h"
@@ -46,14 +46,6 @@ struct exec {
 	bool input_ended;
 	struct guest_report report;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
 
 static void wake_call(void *call)
 {
@@ -136,7 +128,7 @@ static int open_session(struct exec *exec, struct instances *instances, const wi
 	if (guest_session_open(guests, &id, AGENT_START, request, length, wake_call, exec->call,
 			       &exec->session, err) < 0)
 		return -1;
-	exec->ends_ms = wire->timeout > 0 ? now_ms() + wire->timeout * INT64_C(1000) +
+	exec->ends_ms = wire->timeout > 0 ? clock_monotonic_ms() + wire->timeout * INT64_C(1000) +
 						    GUEST_ANSWER_MS + GUEST_MARGIN_MS
 					  : INT64_MAX;
 	log_info("instance %s: %s runs a command", id.s, rpc_call_peer(exec->call)->name);
@@ -239,7 +231,7 @@ static int send_news(struct exec *exec, enum guest_news news, struct err *err)
 
 static int check_over(const struct exec *exec, unsigned ready, struct err *err)
 {
-	if (now_ms() >= exec->ends_ms)
+	if (clock_monotonic_ms() >= exec->ends_ms)
 		return err_set(err, ERR_NO_GUEST_AGENT,
 			       "the guest did not end the command at its timeout");
 	if (!(ready & RPC_OVER))
@@ -251,7 +243,7 @@ static int check_over(const struct exec *exec, unsigned ready, struct err *err)
 
 static unsigned wait_for_call(const struct exec *exec, bool receiving, enum guest_news news)
 {
-	int64_t left = exec->ends_ms - now_ms();
+	int64_t left = exec->ends_ms - clock_monotonic_ms();
 	unsigned wanted = news == GUEST_NEWS_NONE ? 0 : RPC_MAY_SEND;
 
 	if (receiving && guest_session_input_room(exec->session) >= STDIN_MAX)
@@ -334,9 +326,9 @@ static int collect(struct rpc_call *call, struct guest_session *session, uint8_t
 		   size_t size, size_t *ret_length, struct err *err)
 {
 	struct guest_report report = { .bytes = bytes, .size = size };
-	int64_t ends_ms = now_ms() + STAT_MS, left;
+	int64_t ends_ms = clock_monotonic_ms() + STAT_MS, left;
 
-	while ((left = ends_ms - now_ms()) > 0) {
+	while ((left = ends_ms - clock_monotonic_ms()) > 0) {
 		switch (guest_session_next(session, &report)) {
 		case GUEST_NEWS_NONE:
 			if (rpc_call_wait_cancelled(call, (int)left))

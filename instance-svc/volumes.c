@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/scoped.h"
 #include "disks.h"
@@ -55,14 +55,6 @@ static struct volumes *locked(struct volumes *volumes)
 #define SCOPED_LOCK(volumes)                                                                       \
 	scoped(volumes_unlock) struct volumes *locked_ = locked(volumes);                          \
 	(void)locked_
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 uint64_t volumes_bytes(const struct volume *volume)
 {
@@ -283,7 +275,7 @@ static struct entry *find_request(const struct volumes *volumes, const char *req
 {
 	for (size_t i = 0; *request && i < volumes->count; i++)
 		if (strcmp(volumes->list[i].volume.request, request) == 0 &&
-		    now_ms() - volumes->list[i].volume.created_ms < VOLUMES_REQUEST_MS)
+		    clock_realtime_ms() - volumes->list[i].volume.created_ms < VOLUMES_REQUEST_MS)
 			return &volumes->list[i];
 	return NULL;
 }
@@ -347,7 +339,7 @@ static int begin(struct volumes *volumes, const struct volume *wanted, struct vo
 			return err_set(err, ERR_INTERNAL, "the kernel gives no random bytes");
 		memcpy(volume.id, id.s, sizeof(id.s));
 	}
-	volume.created_ms = now_ms();
+	volume.created_ms = clock_realtime_ms();
 	if (admit(volumes, &volume, err) < 0)
 		return -1;
 	if (!add(volumes, &volume, false)) {

@@ -9,9 +9,9 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/scoped.h"
 #include "common/send_fd.h"
@@ -41,14 +41,6 @@ struct monitor {
 	bool stopping;
 	bool complained; /* about this serve's malformed packets */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* ---- serve's requests -------------------------------------------------------------- */
 
@@ -82,7 +74,7 @@ static void serve_closed(struct monitor *monitor)
 {
 	serve_hang_up(monitor);
 	if (monitor->kill_serve_at_ms == 0)
-		monitor->kill_serve_at_ms = now_ms() + SERVE_CLOSED_MS;
+		monitor->kill_serve_at_ms = clock_monotonic_ms() + SERVE_CLOSED_MS;
 }
 
 static void answer(struct monitor *monitor, const struct monitor_request *request, size_t size)
@@ -136,7 +128,7 @@ static void describe_end(int status, char *text, size_t size)
 /* Work that nobody waits for any more would only surprise the next serve. */
 static void serve_ended(struct monitor *monitor, int status)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_monotonic_ms();
 	char how[64];
 
 	describe_end(status, how, sizeof(how));
@@ -168,7 +160,7 @@ static void serve_start(struct monitor *monitor)
 {
 	struct err err;
 
-	monitor->serve_started_ms = monitor->serve_ended_ms = now_ms();
+	monitor->serve_started_ms = monitor->serve_ended_ms = clock_monotonic_ms();
 	monitor->restart_delay_ms *= 2;
 	if (monitor->restart_delay_ms > RESTART_MAX_MS)
 		monitor->restart_delay_ms = RESTART_MAX_MS;
@@ -188,7 +180,7 @@ static void stop(struct monitor *monitor)
 	if (monitor->serve.pid == 0)
 		return;
 	kill(monitor->serve.pid, SIGTERM);
-	monitor->kill_serve_at_ms = now_ms() + SERVE_STOP_MS;
+	monitor->kill_serve_at_ms = clock_monotonic_ms() + SERVE_STOP_MS;
 }
 
 /* ---- the loop ---------------------------------------------------------------------- */
@@ -220,7 +212,7 @@ static void read_signals(struct monitor *monitor)
 
 static void check_clock(struct monitor *monitor)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_monotonic_ms();
 
 	if (!monitor->stopping && monitor->serve.pid == 0 && may_restart(monitor, now))
 		serve_start(monitor);
@@ -234,7 +226,7 @@ static bool is_done(const struct monitor *monitor)
 	if (!monitor->stopping || monitor->serve.pid != 0)
 		return false;
 	return workers_are_idle(&monitor->workers) ||
-	       now_ms() - monitor->serve_ended_ms >= WORKERS_LEAVE_MS;
+	       clock_monotonic_ms() - monitor->serve_ended_ms >= WORKERS_LEAVE_MS;
 }
 
 static void loop(struct monitor *monitor)
@@ -263,7 +255,7 @@ static void loop(struct monitor *monitor)
 /* The first contact with the host, in a child: it may never answer. */
 static int prepare(const struct monitor *monitor, struct err *err)
 {
-	int64_t deadline = now_ms() + PREPARE_MS;
+	int64_t deadline = clock_monotonic_ms() + PREPARE_MS;
 	pid_t parent = getpid(), pid = fork();
 	int status;
 
@@ -275,7 +267,7 @@ static int prepare(const struct monitor *monitor, struct err *err)
 		struct pollfd fd = { .fd = monitor->signals, .events = POLLIN };
 		struct signalfd_siginfo info;
 
-		if (now_ms() >= deadline) {
+		if (clock_monotonic_ms() >= deadline) {
 			kill(pid, SIGKILL);
 			return err_set(err, ERR_UNAVAILABLE, "%s or the journal does not answer",
 				       monitor->settings->sysfs_root);

@@ -3,24 +3,6 @@
 
 #include <time.h>
 
-static int64_t now_ms(clockid_t id)
-{
-	struct timespec now;
-
-	clock_gettime(id, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-int64_t clock_monotonic_ms(void)
-{
-	return now_ms(CLOCK_MONOTONIC);
-}
-
-int64_t clock_realtime_ms(void)
-{
-	return now_ms(CLOCK_REALTIME);
-}
-
 void clock_cond_init(pthread_cond_t *condition)
 {
 	pthread_condattr_t attributes;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deadlines on the monotonic clock, in milliseconds. */
+/* Deadlines of conditions on the monotonic clock, in milliseconds. */
 
 #ifndef GPU_AGENT_SERVE_CLOCK_H
 #define GPU_AGENT_SERVE_CLOCK_H
@@ -7,8 +7,7 @@
 #include <pthread.h>
 #include <stdint.h>
 
-int64_t clock_monotonic_ms(void);
-int64_t clock_realtime_ms(void); /* since 1970 */
+#include "common/clock.h"
 
 /* A condition for clock_cond_wait(). */
 void clock_cond_init(pthread_cond_t *condition);
