@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "common/log.h"
@@ -20,18 +21,25 @@ struct id_text {
 	char s[48];
 };
 
+/* Nearly all events fit; those with a long error or reference do not. */
+#define SMALL_EVENT 240
+
+/* A packed event. */
 struct kept {
-	uint8_t *bytes; /* a packed event, owned */
-	size_t size;
+	uint8_t *large; /* owned; NULL: it is in `small` */
+	size_t size;	/* 0: lost */
+	uint8_t small[SMALL_EVENT];
 };
 
 struct events {
 	pthread_mutex_t lock;
 	uint64_t start;	    /* milliseconds since the epoch */
 	uint64_t published; /* sequence of the last one; 0: none */
-	struct kept ring[EVENTS_KEPT];
+	struct kept *ring;  /* EVENTS_KEPT of them */
 	struct events_watcher *watchers;
 };
+
+#define RING_BYTES (EVENTS_KEPT * sizeof(struct kept))
 
 static uint64_t now_ms(void)
 {
@@ -47,6 +55,14 @@ struct events *events_new(void)
 
 	if (!events)
 		return NULL;
+	/* There at once, so that the memory of a service does not grow for as long as this fills.
+	 */
+	events->ring = mmap(NULL, RING_BYTES, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (events->ring == MAP_FAILED) {
+		free(events);
+		return NULL;
+	}
 	pthread_mutex_init(&events->lock, NULL);
 	events->start = now_ms();
 	return events;
@@ -57,9 +73,15 @@ void events_free(struct events *events)
 	if (!events)
 		return;
 	for (size_t i = 0; i < EVENTS_KEPT; i++)
-		free(events->ring[i].bytes);
+		free(events->ring[i].large);
+	munmap(events->ring, RING_BYTES);
 	pthread_mutex_destroy(&events->lock);
 	free(events);
+}
+
+static uint8_t *bytes_of(struct kept *kept)
+{
+	return kept->large ? kept->large : kept->small;
 }
 
 static struct kept *place(struct events *events, uint64_t sequence)
@@ -80,6 +102,14 @@ static struct id_text id_format(const struct events *events, uint64_t sequence)
 	return text;
 }
 
+static bool make_room(struct kept *kept, size_t size)
+{
+	free(kept->large);
+	kept->large = size > SMALL_EVENT ? malloc(size) : NULL;
+	kept->size = size > SMALL_EVENT && !kept->large ? 0 : size;
+	return kept->size > 0;
+}
+
 /* The event under this sequence; without memory its place is left empty, which is a loss. */
 static void keep_locked(struct events *events, uint64_t sequence, const wire_event *event)
 {
@@ -93,11 +123,8 @@ static void keep_locked(struct events *events, uint64_t sequence, const wire_eve
 	time.nanos = (int32_t)(ms % 1000) * 1000000;
 	stamped.id = id.s;
 	stamped.time = &time;
-	free(kept->bytes);
-	kept->size = hypeman__instance__v1__event__get_packed_size(&stamped);
-	kept->bytes = malloc(kept->size);
-	if (kept->bytes)
-		hypeman__instance__v1__event__pack(&stamped, kept->bytes);
+	if (make_room(kept, hypeman__instance__v1__event__get_packed_size(&stamped)))
+		hypeman__instance__v1__event__pack(&stamped, bytes_of(kept));
 	else
 		log_warning("an event is lost: out of memory");
 }
@@ -185,7 +212,7 @@ static wire_event *tell_loss_locked(struct events *events, struct events_watcher
 
 static wire_event *take_locked(struct events *events, struct events_watcher *watcher)
 {
-	const struct kept *kept;
+	struct kept *kept;
 
 	if (watcher->next < oldest_locked(events)) {
 		watcher->next = oldest_locked(events);
@@ -193,8 +220,9 @@ static wire_event *take_locked(struct events *events, struct events_watcher *wat
 	}
 	while (!watcher->lost && watcher->next <= events->published) {
 		kept = place(events, watcher->next++);
-		if (kept->bytes)
-			return hypeman__instance__v1__event__unpack(NULL, kept->size, kept->bytes);
+		if (kept->size > 0)
+			return hypeman__instance__v1__event__unpack(NULL, kept->size,
+								    bytes_of(kept));
 		watcher->lost = true;
 	}
 	return watcher->lost ? tell_loss_locked(events, watcher) : NULL;

@@ -146,7 +146,8 @@ static int set_up(struct records *records, struct err *err)
 
 	if (sqlite3_exec(records->db,
 			 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-			 "PRAGMA busy_timeout = 5000;",
+			 "PRAGMA busy_timeout = 5000;"
+			 "PRAGMA cache_size = -256;" /* KiB: what lives is in our memory */,
 			 NULL, NULL, NULL) != SQLITE_OK)
 		return records_fail(records, err, "open the instance records");
 	if (read_version(records, &version, err) < 0)

@@ -200,7 +200,8 @@ static int open_database(struct records *records, const char *path, struct err *
 	sqlite3_busy_timeout(records->db, BUSY_TIMEOUT_MS);
 	if (sqlite3_exec(records->db,
 			 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-			 "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;",
+			 "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
+			 "PRAGMA cache_size = -256;" /* KiB: what lives is in our memory */,
 			 NULL, NULL, NULL) != SQLITE_OK)
 		return db_err(records, err, "set up");
 	if (prepare(records, BEGIN, ROLLBACK, err) || prepare_schema(records, path, err))

@@ -200,6 +200,27 @@ static void an_event_has_the_time_and_its_own_fields(void **state)
 	protobuf_c_message_free_unpacked(&got->base, NULL);
 }
 
+/* Around the size up to which an event needs no memory of its own; each place is used twice. */
+static void an_event_of_any_size_comes_back_whole(void **state)
+{
+	scoped(events_free) struct events *events = events_new();
+	struct events_watcher watcher = watch(events, "");
+	char error[600];
+
+	(void)state;
+	for (size_t i = 0; i < EVENTS_KEPT + 1200; i++) {
+		wire_event event = HYPEMAN__INSTANCE__V1__EVENT__INIT, *got;
+
+		snprintf(error, sizeof(error), "%0*d", (int)(i * 7 % sizeof(error)), 1);
+		event.error = error;
+		events_publish(events, &event);
+		got = events_take(events, &watcher);
+		assert_non_null(got);
+		assert_string_equal(got->error, error);
+		protobuf_c_message_free_unpacked(&got->base, NULL);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +231,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_id_is_refused),
 		cmocka_unit_test(watchers_are_woken_until_they_leave),
 		cmocka_unit_test(an_event_has_the_time_and_its_own_fields),
+		cmocka_unit_test(an_event_of_any_size_comes_back_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
