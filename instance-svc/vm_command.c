@@ -300,6 +300,8 @@ static void add_pasta(struct command *c)
 		add2(c, off[i], "none");
 	add2(c, "--dns-forward", VM_GUEST_DNS); /* asks the host's resolver, and only that */
 	add(c, "--");
+	/* Debian's AppArmor profile of pasta lets it execute what is in /usr/bin, and no more. */
+	add(c, "env");
 }
 
 int vm_command_network(const struct vm_plan *plan, char ***ret, struct err *err)

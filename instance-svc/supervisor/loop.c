@@ -14,6 +14,8 @@
 
 #define DEFAULT_GRACE_MS 10000 /* for a stop by signal: the host goes down */
 
+#define NETWORK_START_MS 10000 /* pasta and passt take a tenth of a second */
+
 #define LOG_READ_BYTES (16 * 1024)
 #define DRAIN_READS    64 /* of at least a pipe's buffer in all */
 
@@ -78,6 +80,13 @@ static bool copy_output(struct supervisor *sv)
 		remember_output(sv, bytes, (size_t)n);
 	}
 	return n > 0;
+}
+
+/* No more than a pipe holds: others may still be writing. */
+static void drain_output(struct supervisor *sv)
+{
+	for (int i = 0; i < DRAIN_READS && sv->output >= 0 && copy_output(sv); i++)
+		;
 }
 
 /* The first word about the end counts: the guest cannot take it back. */
@@ -200,16 +209,33 @@ static void read_info(struct supervisor *sv)
 	cJSON_Delete(info);
 }
 
+/*
+ * A VM that never had its network is worth nothing to who asked for one: its start fails. passt
+ * ends with 0 when QEMU has let go of the link.
+ */
+static void take_network_end(struct supervisor *sv, int status)
+{
+	sv->network = 0;
+	if (sv->stop != STOP_NONE)
+		return;
+	if (status == 0 || sv->guest_started ||
+	    supervisor_monotonic_ms() - sv->born_ms > NETWORK_START_MS) {
+		log_event(sv->logs, "the network helper ended: the VM has no network now");
+		return;
+	}
+	drain_output(sv);
+	snprintf(sv->failure, sizeof(sv->failure), "cannot set up the VM's network: %.150s",
+		 sv->last_output[0] ? sv->last_output : "pasta says nothing");
+	supervisor_quit(sv);
+}
+
 /* True when the VM has ended, with its status. */
 static bool reap(struct supervisor *sv, int *ret_status)
 {
 	int status;
 
-	if (sv->network > 0 && waitpid(sv->network, &status, WNOHANG) == sv->network) {
-		sv->network = 0;
-		if (sv->stop == STOP_NONE)
-			log_event(sv->logs, "the network helper ended: the VM has no network now");
-	}
+	if (sv->network > 0 && waitpid(sv->network, &status, WNOHANG) == sv->network)
+		take_network_end(sv, status);
 	if (sv->jail > 0 && waitpid(sv->jail, ret_status, WNOHANG) == sv->jail) {
 		sv->jail = 0;
 		sv->vmm = 0;
@@ -257,8 +283,7 @@ static void drain(struct supervisor *sv)
 {
 	for (int i = 0; i < DRAIN_READS && sv->console >= 0 && copy_console(sv); i++)
 		;
-	for (int i = 0; i < DRAIN_READS && sv->output >= 0 && copy_output(sv); i++)
-		;
+	drain_output(sv);
 	for (int i = 0; i < DRAIN_READS && sv->report_fd >= 0 && read_report(sv); i++)
 		;
 }

@@ -426,7 +426,7 @@ class Service:
                  '--init-groups -- "${@:2}"')
         devices = os.path.join(self.work, "devices")
         os.makedirs(devices, exist_ok=True)
-        environment = {"PATH": os.environ["PATH"], "HOME": self.work, "BOOT_ID": self.boot_id,
+        environment = {"PATH": f"{self.programs}:{os.environ['PATH']}", "HOME": self.work, "BOOT_ID": self.boot_id,
                        **{k: v for k, v in os.environ.items() if "SAN_OPTIONS" in k}}
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(
