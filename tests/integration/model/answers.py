@@ -118,7 +118,7 @@ class Look:
             least, most = sum(map(min, counts)), sum(map(max, counts))
             if not least <= value <= most:
                 return f"{what} {value}, but it must be from {least} to {most}: {views}"
-        if answer["gpu"] != expected_gpu(empty["gpu"], used):
+        if answer["gpu"] not in expected_gpus(empty["gpu"], used):
             return f"{answer['gpu']} with {used} slots used"
         return self.allocations(answer["allocations"], views)
 
@@ -137,9 +137,11 @@ class Look:
         return f"allocations of {list(names)}" if names else ""
 
 
-def expected_gpu(empty, used):
-    """All vGPUs are of one size and on one GPU of two: the other can take any size."""
+def expected_gpus(empty, used):
+    """All vGPUs are of one size and on one GPU of two, so that the other can take any size; on
+    both, so that none can, when the first was slow to answer for a second."""
     size = next(p["framebuffer_mb"] for p in empty["profiles"] if p["name"] == PROFILE)
-    return {**empty, "used_slots": used, "profiles": [
-        {**p, "available": p["available"] - used if p["framebuffer_mb"] == size else
-         p["available"] // (2 if used else 1)} for p in empty["profiles"]]}
+    for untouched in [2 - gpus for gpus in range(1, min(used, 2) + 1)] or [2]:
+        yield {**empty, "used_slots": used, "profiles": [
+            {**p, "available": p["available"] - used if p["framebuffer_mb"] == size else
+             p["available"] // 2 * untouched} for p in empty["profiles"]]}
