@@ -149,6 +149,7 @@ static void take_event(struct supervisor *sv, enum qmp_event event)
 			supervisor_note_running(sv);
 		break;
 	case QMP_SHUTDOWN:
+		sv->shuts_down = true;
 		log_event(sv->logs, "the VM shuts down: %s", sv->qmp.text);
 		break;
 	case QMP_PANICKED:
@@ -216,7 +217,7 @@ static void read_info(struct supervisor *sv)
 static void take_network_end(struct supervisor *sv, int status)
 {
 	sv->network = 0;
-	if (sv->stop != STOP_NONE)
+	if (sv->stop != STOP_NONE || sv->shuts_down)
 		return;
 	if (status == 0 || sv->guest_started ||
 	    supervisor_monotonic_ms() - sv->born_ms > NETWORK_START_MS) {

@@ -77,7 +77,7 @@ struct supervisor {
 
 	enum vm_phase phase;
 	int64_t started_ms;
-	bool guest_started;
+	bool guest_started, shuts_down;
 	struct qmp qmp;
 	struct report_reader report_reader;
 	bool has_report; /* of the end: exit or failed */
