@@ -71,6 +71,7 @@ class Look:
     def __init__(self, model, kinds):
         self.model = model
         self.first = model.now([key for kind in kinds for key in model.of_kind[kind]])
+        self.spread = False  # GET /resources: the vGPUs are on more GPUs than they need
 
     def views(self, key):
         return self.model.views(key, self.first[key])
@@ -118,8 +119,10 @@ class Look:
             least, most = sum(map(min, counts)), sum(map(max, counts))
             if not least <= value <= most:
                 return f"{what} {value}, but it must be from {least} to {most}: {views}"
-        if answer["gpu"] not in expected_gpus(empty["gpu"], used):
+        expected = list(expected_gpus(empty["gpu"], used))
+        if answer["gpu"] not in expected:
             return f"{answer['gpu']} with {used} slots used"
+        self.spread = answer["gpu"] != expected[0]
         return self.allocations(answer["allocations"], views)
 
     def allocations(self, found, views):
@@ -138,8 +141,8 @@ class Look:
 
 
 def expected_gpus(empty, used):
-    """All vGPUs are of one size and on one GPU of two, so that the other can take any size; on
-    both, so that none can, when the first was slow to answer for a second."""
+    """All vGPUs are of one size and on one GPU of two, so that the other can take any size; or,
+    when the first was slow to answer for a second, on both, so that none can."""
     size = next(p["framebuffer_mb"] for p in empty["profiles"] if p["name"] == PROFILE)
     for untouched in [2 - gpus for gpus in range(1, min(used, 2) + 1)] or [2]:
         yield {**empty, "used_slots": used, "profiles": [

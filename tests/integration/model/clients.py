@@ -60,7 +60,9 @@ class Reader:
         model = self.model
         if what == "resources":
             look = Look(model, ["instance"])
-            return look.resources(*self.http.get("/resources"), self.empty)
+            wrong = look.resources(*self.http.get("/resources"), self.empty)
+            self.counters.count_spread(look.spread)
+            return wrong
         if what == "nothing":
             status, body = self.http.get(self.rng.choice(list(PATHS.values())) + "/nobody")
             return "" if status == 404 and b"_not_found" in body else f"{status} {body[:300]}"

@@ -88,6 +88,7 @@ class Counters:
     def __init__(self, processes):
         self.done = multiprocessing.RawArray("Q", processes)
         self.wrong = multiprocessing.Value("Q", 0)
+        self.spread = multiprocessing.Value("Q", 0)
         self.said = multiprocessing.SimpleQueue()
 
     def fail(self, text):
@@ -95,6 +96,12 @@ class Counters:
             self.wrong.value += 1
             if self.wrong.value <= 20:
                 self.said.put(f"{os.getpid()}: {text}"[:1500])
+
+    def count_spread(self, is_spread):
+        """An answer with vGPUs on both GPUs."""
+        if is_spread:
+            with self.spread.get_lock():
+                self.spread.value += 1
 
     def messages(self):
         while not self.said.empty():
