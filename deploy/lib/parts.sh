@@ -89,11 +89,12 @@ unprivileged() { # USER
 		--no-new-privs --
 }
 
+# Below those that the kernel gives to whoever connects.
 port_pick() {
 	local port
 
 	for _ in {1..100}; do
-		port=$((20000 + RANDOM % 20000))
+		port=$((20000 + RANDOM % 12000))
 		[[ $(port_holder "$port") ]] || break
 	done
 	echo "$port"

@@ -4,6 +4,7 @@
 import json
 import os
 import pwd
+import random
 import re
 import signal
 import socket
@@ -46,9 +47,12 @@ def wait_until(condition, seconds):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below those that the kernel gives to whoever connects."""
+    while True:
+        with socket.socket() as probe:
+            port = random.randrange(20000, 32000)
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 def read(path):

@@ -7,6 +7,7 @@ import grp
 import json
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -71,14 +72,21 @@ def make_certificate(work, host):
     return path("ca.crt")
 
 
+def free_port():
+    """Below those that the kernel gives to whoever connects."""
+    while True:
+        with socket.socket() as probe:
+            port = random.randrange(20000, 32000)
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+
+
 class Registry:
     """docker-registry on a free loopback port. With a password it speaks TLS, under a CA that
     is in self.ca, and wants that password of "user"."""
 
     def __init__(self, work, password=None):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.host = f"127.0.0.1:{probe.getsockname()[1]}"
+        self.host = f"127.0.0.1:{free_port()}"
         self.storage = os.path.join(work, "registry")
         os.mkdir(self.storage)
         self.config = os.path.join(work, "registry.yml")

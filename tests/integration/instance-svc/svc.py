@@ -10,6 +10,7 @@ import json
 import os
 import pwd
 import queue
+import random
 import shutil
 import signal
 import socket
@@ -71,9 +72,12 @@ def load_protos(folder):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below those that the kernel gives to whoever connects."""
+    while True:
+        with socket.socket() as probe:
+            port = random.randrange(20000, 32000)
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 def refused(code, text, sentence, call):
