@@ -3,14 +3,17 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <uuid/uuid.h>
 
 #include "clock.h"
 #include "common/log.h"
+#include "common/scoped.h"
 #include "create.h"
 #include "passthrough_allocate.h"
+#include "profile_name.h"
 #include "release.h"
 
 #define ATTEMPTS_MAX	  3    /* each on another slot, after a look at what changed */
@@ -150,16 +153,30 @@ static void fill_allocation(struct agent *agent, const struct create_request *re
 	strcpy(allocation->type, placement->offer->type);
 }
 
+static int compare_profiles(const void *a, const void *b)
+{
+	const struct inventory_profile *x = a, *y = b;
+
+	return profile_compare(x->name, x->framebuffer_mb, y->name, y->framebuffer_mb);
+}
+
 static int refuse_unknown(const struct inventory *inventory, const char *profile, struct err *err)
 {
+	scoped_free struct inventory_profile *known =
+		calloc(inventory->profile_count + 1, sizeof(*known));
 	size_t used;
 
+	if (!known)
+		return err_sys(err, ENOMEM, "cannot list the profiles of this host");
+	for (size_t i = 0; i < inventory->profile_count; i++)
+		known[i] = inventory->profiles[i];
+	qsort(known, inventory->profile_count, sizeof(*known), compare_profiles);
 	err_set(err, ERR_UNKNOWN_PROFILE, "vgpu.profile is '%s', %s", profile,
 		inventory->profile_count ? "this host has:" : "this host has no vGPU profiles");
 	for (size_t i = 0; i < inventory->profile_count; i++) {
 		used = strlen(err->message);
 		snprintf(err->message + used, sizeof(err->message) - used, "%s %s", i ? "," : "",
-			 inventory->profiles[i].name);
+			 known[i].name);
 	}
 	strcpy(err->field, "vgpu.profile");
 	return -1;

@@ -8,13 +8,8 @@
 static int compare_profiles(const void *a, const void *b)
 {
 	const struct view_profile *x = a, *y = b;
-	enum profile_series x_series = profile_series(x->name), y_series = profile_series(y->name);
 
-	if (x_series != y_series)
-		return x_series < y_series ? -1 : 1;
-	if (x->framebuffer_mb != y->framebuffer_mb)
-		return x->framebuffer_mb < y->framebuffer_mb ? -1 : 1;
-	return strcmp(x->name, y->name);
+	return profile_compare(x->name, x->framebuffer_mb, y->name, y->framebuffer_mb);
 }
 
 /* What only GPUs offer that may not be touched is nothing to choose from. */

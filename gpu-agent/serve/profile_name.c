@@ -51,6 +51,17 @@ enum profile_series profile_series(const char *name)
 	}
 }
 
+int profile_compare(const char *a, int64_t a_mb, const char *b, int64_t b_mb)
+{
+	enum profile_series a_series = profile_series(a), b_series = profile_series(b);
+
+	if (a_series != b_series)
+		return a_series < b_series ? -1 : 1;
+	if (a_mb != b_mb)
+		return a_mb < b_mb ? -1 : 1;
+	return strcmp(a, b);
+}
+
 int32_t profile_framebuffer_mb(const char *name)
 {
 	const char *text = size_and_series(name);

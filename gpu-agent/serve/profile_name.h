@@ -29,6 +29,9 @@ const char *profile_short_name(const char *name);
 
 enum profile_series profile_series(const char *name);
 
+/* The order in which profiles are listed: by series, by size, by name; as strcmp() answers. */
+int profile_compare(const char *a, int64_t a_mb, const char *b, int64_t b_mb);
+
 /* MiB, from the size in the name ("0" means 512 MiB); OPS_UNKNOWN if it has none. */
 int32_t profile_framebuffer_mb(const char *name);
 

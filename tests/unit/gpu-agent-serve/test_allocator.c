@@ -187,8 +187,8 @@ static void an_unknown_profile_is_refused_with_the_known_ones(void **state)
 	assert_int_equal(create(1, "H100-1Q", &allocation, &err), -1);
 	assert_int_equal(err.reason, ERR_UNKNOWN_PROFILE);
 	assert_string_equal(err.field, "vgpu.profile");
-	assert_non_null(strstr(err.message, "L40S-1Q"));
-	assert_non_null(strstr(err.message, "L40S-48Q"));
+	assert_non_null(strstr(err.message, ": L40S-1Q, L40S-2Q,"));
+	assert_non_null(strstr(err.message, ", L40S-48Q"));
 }
 
 static void a_full_host_refuses_with_a_reason_for_each_gpu(void **state)
