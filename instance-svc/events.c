@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 
 typedef Hypeman__Instance__V1__Event wire_event;
@@ -41,14 +41,6 @@ struct events {
 
 #define RING_BYTES (EVENTS_KEPT * sizeof(struct kept))
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 struct events *events_new(void)
 {
 	struct events *events = calloc(1, sizeof(*events));
@@ -64,7 +56,7 @@ struct events *events_new(void)
 		return NULL;
 	}
 	pthread_mutex_init(&events->lock, NULL);
-	events->start = now_ms();
+	events->start = (uint64_t)clock_realtime_ms();
 	return events;
 }
 
@@ -116,7 +108,7 @@ static void keep_locked(struct events *events, uint64_t sequence, const wire_eve
 	struct kept *kept = place(events, sequence);
 	Google__Protobuf__Timestamp time = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
 	struct id_text id = id_format(events, sequence);
-	uint64_t ms = now_ms();
+	uint64_t ms = (uint64_t)clock_realtime_ms();
 	wire_event stamped = *event;
 
 	time.seconds = (int64_t)(ms / 1000);

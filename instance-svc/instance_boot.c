@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "disks.h"
 #include "instance_life.h"
@@ -24,7 +25,7 @@ static enum next fail(struct life *life, const char *step, const struct err *err
 		log_warning("instance %s: %s", life->id.s, record->state_error);
 		LIFE_EVENT(life, "%s", record->state_error);
 	}
-	record->stopped_ms = instances_now_ms();
+	record->stopped_ms = clock_realtime_ms();
 	instance_set_state_locked(instance,
 				  record->snapshot_bytes > 0 ? STATE_STANDBY : STATE_STOPPED);
 	instance_commit_locked(instance);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "instance_wire.h"
 #include "instances_internal.h"
@@ -100,7 +101,7 @@ static int fill_record(struct instances *instances, const struct spec *spec, con
 	*record = (struct record){
 		.state = STATE_INITIALIZING,
 		.uuid = uuid_new(),
-		.created_ms = instances_now_ms(),
+		.created_ms = clock_realtime_ms(),
 	};
 	snprintf(record->principal, sizeof(record->principal), "%s", principal);
 	if (!spec->image_kernel) /* else it is not known before the image is here */

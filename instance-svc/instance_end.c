@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "instance_life.h"
 #include "vm.h"
@@ -83,7 +84,7 @@ void life_record_end(struct life *life)
 
 	if (!state_holds_resources(record->state))
 		return;
-	record->stopped_ms = instances_now_ms();
+	record->stopped_ms = clock_realtime_ms();
 	if (found == 0)
 		describe_end(record, &end);
 	else if (record->supervisor.pid > 0)

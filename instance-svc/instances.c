@@ -9,18 +9,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "instances_internal.h"
 
 #define THREAD_STACK_BYTES (512 * 1024)
-
-int64_t instances_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 void instance_free(struct instance *instance)
 {

@@ -82,7 +82,6 @@ void instance_set_state_locked(struct instance *instance, enum instance_state st
 void instance_kick_locked(struct instance *instance);
 
 /* Milliseconds since the epoch. */
-int64_t instances_now_ms(void);
 
 /* ---- instances_query.c ---- */
 

@@ -12,23 +12,15 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/scoped.h"
 
 #define CANCEL_POLL_MS	     50
 #define OUTPUT_DEFAULT_BYTES (64 * 1024)
 
 extern char **environ;
-
-static long long now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
 
 /*
  * Starting. The child's descriptors are first copied above every target number, so that no
@@ -179,11 +171,11 @@ int process_start(const struct process_spec *spec, struct process *ret, struct e
 int process_wait(struct process *process, int timeout_ms, int *status)
 {
 	struct pollfd ended = { .fd = process->pidfd, .events = POLLIN };
-	long long deadline = now_ms() + timeout_ms;
+	long long deadline = clock_monotonic_ms() + timeout_ms;
 	int taken = 0;
 
 	while (timeout_ms >= 0 && poll(&ended, 1, timeout_ms) <= 0) {
-		long long left = deadline - now_ms();
+		long long left = deadline - clock_monotonic_ms();
 
 		if (left <= 0)
 			return -ETIMEDOUT;
@@ -273,7 +265,8 @@ static bool is_cancelled(const struct process_limits *limits)
 static int run_loop(struct process *process, const struct process_limits *limits,
 		    struct capture captures[2], const char *program, struct err *err)
 {
-	long long deadline = limits->timeout_ms > 0 ? now_ms() + limits->timeout_ms : LLONG_MAX;
+	long long deadline =
+		limits->timeout_ms > 0 ? clock_monotonic_ms() + limits->timeout_ms : LLONG_MAX;
 
 	for (;;) {
 		struct pollfd polls[3] = {
@@ -286,7 +279,7 @@ static int run_loop(struct process *process, const struct process_limits *limits
 			return err_set(err, ERR_CANCELLED, "%s was cancelled", program);
 		if (limits->look && limits->look(limits->look_user, err) < 0)
 			return -1;
-		if (now_ms() >= deadline)
+		if (clock_monotonic_ms() >= deadline)
 			return err_set(err, ERR_UNAVAILABLE, "%s did not end within %d s", program,
 				       limits->timeout_ms / 1000);
 		if (poll(polls, 3, CANCEL_POLL_MS) < 0 && errno != EINTR)

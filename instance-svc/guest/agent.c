@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 #include "agent_session.h"
 #include "config.h"
 #include "port.h"
@@ -289,7 +291,7 @@ static int fill_polls(const struct agent *agent, struct pollfd *polls)
 {
 	bool full = agent->input_size == sizeof(agent->input);
 	bool queued = agent->queue.start < agent->queue.end;
-	int64_t next = agent->lost > 0 ? agent_now_ms() + NAP_MS : INT64_MAX, left;
+	int64_t next = agent->lost > 0 ? clock_monotonic_ms() + NAP_MS : INT64_MAX, left;
 
 	polls[POLL_SIGNALS] = (struct pollfd){ .fd = agent->signals, .events = POLLIN };
 	polls[POLL_PORT] = (struct pollfd){
@@ -307,7 +309,7 @@ static int fill_polls(const struct agent *agent, struct pollfd *polls)
 		return 0;
 	if (next == INT64_MAX)
 		return -1;
-	left = next - agent_now_ms();
+	left = next - clock_monotonic_ms();
 	return left < 0 ? 0 : (int)(left < 60000 ? left : 60000);
 }
 

@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/scoped.h"
 #include "config.h"
 
@@ -23,14 +23,6 @@
 #define TERMINAL_DRAIN_MS 1000 /* until the kernel has hung up a terminal */
 #define PIPE_BYTES	  (256 * 1024)
 #define CREDIT_STEP	  (AGENT_INPUT_WINDOW / 4) /* given back at once */
-
-int64_t agent_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
 
 /* ---- The queue ---- */
 
@@ -139,7 +131,7 @@ void agent_session_start(struct agent_session *session, uint32_t id,
 	begin(session, id);
 	session->has_terminal = start->tty;
 	if (start->timeout_s > 0)
-		session->expires_ms = agent_now_ms() + start->timeout_s * INT64_C(1000);
+		session->expires_ms = clock_monotonic_ms() + start->timeout_s * INT64_C(1000);
 	r = stdio_make(session, spec.stdio);
 	if (r < 0)
 		err_sys(&err, r, "cannot make the command's %s", start->tty ? "terminal" : "pipes");
@@ -189,7 +181,7 @@ void agent_session_stat(struct agent_session *session, uint32_t id,
 	int theirs = -1;
 
 	begin(session, id);
-	session->expires_ms = agent_now_ms() + STAT_TIMEOUT_S * INT64_C(1000);
+	session->expires_ms = clock_monotonic_ms() + STAT_TIMEOUT_S * INT64_C(1000);
 	if (pipe_make(&session->output, &theirs, false) < 0 || (session->command.pid = fork()) < 0)
 		fail(session, 126, "cannot start a process to look at the path");
 	else if (session->command.pid == 0)
@@ -265,7 +257,7 @@ void agent_session_kill(struct agent_session *session, const char *why)
 {
 	if (session->kill_ms != 0)
 		return;
-	session->kill_ms = agent_now_ms() + AGENT_KILL_MS;
+	session->kill_ms = clock_monotonic_ms() + AGENT_KILL_MS;
 	snprintf(session->why, sizeof(session->why), "%s", why);
 	session_signal(session, SIGHUP);
 	session_signal(session, SIGCONT); /* a stopped one shall learn of it */
@@ -288,7 +280,7 @@ void agent_session_reap(struct agent_session *session)
 	    info.si_pid == 0)
 		return;
 	session->exited = true;
-	session->drain_until_ms = agent_now_ms() + TERMINAL_DRAIN_MS;
+	session->drain_until_ms = clock_monotonic_ms() + TERMINAL_DRAIN_MS;
 	if (session->has_terminal) {
 		session->output_left = SIZE_MAX;
 		return;
@@ -343,7 +335,7 @@ static bool is_drained(const struct agent_session *session)
 	if (session->unwanted || session->command.pid <= 0)
 		return true;
 	if (session->has_terminal)
-		return session->output < 0 || agent_now_ms() >= session->drain_until_ms;
+		return session->output < 0 || clock_monotonic_ms() >= session->drain_until_ms;
 	return (session->output < 0 || session->output_left == 0) &&
 	       (session->errors < 0 || session->errors_left == 0);
 }
@@ -466,7 +458,7 @@ static void read_output(struct agent_session *session, struct agent_queue *queue
 
 static void keep_time(struct agent_session *session)
 {
-	int64_t now = agent_now_ms();
+	int64_t now = clock_monotonic_ms();
 
 	if (session->expires_ms != 0 && now >= session->expires_ms && !session->exited)
 		agent_session_kill(session, "killed: it ran longer than its timeout allows");
@@ -499,7 +491,7 @@ static int64_t next_moment(const struct agent_session *session)
 	if (session->expires_ms != 0 && session->kill_ms == 0 && !session->exited)
 		next = session->expires_ms;
 	if (session->kill_ms != 0 && !session->killed)
-		next = session->exited ? agent_now_ms() + 50 : session->kill_ms;
+		next = session->exited ? clock_monotonic_ms() + 50 : session->kill_ms;
 	if (session->exited && session->has_terminal && session->drain_until_ms < next)
 		next = session->drain_until_ms;
 	return session->exited && session->command.pid <= 0 ? 0 : next;

@@ -85,6 +85,4 @@ void agent_session_serve(struct agent_session *session, struct agent_queue *queu
 /* After SIGCHLD. */
 void agent_session_reap(struct agent_session *session);
 
-int64_t agent_now_ms(void); /* monotonic */
-
 #endif

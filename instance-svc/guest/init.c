@@ -16,11 +16,11 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent.h"
 #include "command.h"
+#include "common/clock.h"
 #include "common/scoped.h"
 #include "config.h"
 #include "disk.h"
@@ -46,14 +46,6 @@ struct init {
 	enum command_event last_event;
 	long long kill_at_ms; /* 0: nobody asked to stop */
 };
-
-static long long now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
 
 /* The command's bytes reach the host's log as they are: no carriage returns added. */
 static int console_open(void)
@@ -124,14 +116,14 @@ static int set_up(struct init *init, struct err *err)
 static void start_agent(struct init *init)
 {
 	init->agent = agent_start(&init->config, init->command.pid);
-	init->agent_began_ms = now_ms();
+	init->agent_began_ms = clock_monotonic_ms();
 }
 
 /* Another, unless it cannot live: then the guest has none. */
 static void replace_agent(struct init *init)
 {
 	init->agent = 0;
-	if (!init->ended && now_ms() - init->agent_began_ms > AGENT_LIFE_MIN_MS)
+	if (!init->ended && clock_monotonic_ms() - init->agent_began_ms > AGENT_LIFE_MIN_MS)
 		start_agent(init);
 }
 
@@ -168,7 +160,7 @@ static void reap(struct init *init)
 /* A second word may shorten the grace, not lengthen it. */
 static void stop_command(struct init *init, int grace_ms)
 {
-	long long kill_at_ms = now_ms() + grace_ms;
+	long long kill_at_ms = clock_monotonic_ms() + grace_ms;
 
 	if (init->kill_at_ms == 0)
 		kill(init->command.pid, SIGTERM);
@@ -191,7 +183,7 @@ static int next_timeout_ms(struct init *init, bool port_is_quiet)
 
 	if (init->kill_at_ms == 0)
 		return (int)timeout;
-	left = init->kill_at_ms - now_ms();
+	left = init->kill_at_ms - clock_monotonic_ms();
 	if (left <= 0) {
 		kill(-1, SIGKILL);
 		left = 1000;

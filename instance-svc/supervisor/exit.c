@@ -6,18 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/scoped.h"
-
-int64_t supervisor_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void describe_vmm(const struct supervisor *sv, int status, struct vm_exit *end)
 {
@@ -42,7 +34,7 @@ void supervisor_describe_end(const struct supervisor *sv, int status, struct vm_
 	ret->version = SUPERVISOR_PROTOCOL_VERSION;
 	ret->guest_started = sv->guest_started;
 	ret->started_ms = sv->started_ms;
-	ret->ended_ms = supervisor_now_ms();
+	ret->ended_ms = clock_realtime_ms();
 	ret->host_down = sv->host_down;
 	if (sv->save == SAVE_WRITTEN) {
 		ret->end = VM_END_STANDBY;

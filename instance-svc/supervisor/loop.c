@@ -12,6 +12,8 @@
 
 #include <cjson/cJSON.h>
 
+#include "common/clock.h"
+
 #define DEFAULT_GRACE_MS 10000 /* for a stop by signal: the host goes down */
 
 #define NETWORK_START_MS 10000 /* pasta and passt take a tenth of a second */
@@ -131,7 +133,7 @@ static bool read_report(struct supervisor *sv)
 
 void supervisor_note_running(struct supervisor *sv)
 {
-	sv->started_ms = supervisor_now_ms();
+	sv->started_ms = clock_realtime_ms();
 	if (sv->phase == VM_PHASE_STARTING)
 		sv->phase = VM_PHASE_RUNNING;
 	log_event(sv->logs, "the VM runs");
@@ -220,7 +222,7 @@ static void take_network_end(struct supervisor *sv, int status)
 	if (sv->stop != STOP_NONE || sv->shuts_down)
 		return;
 	if (status == 0 || sv->guest_started ||
-	    supervisor_monotonic_ms() - sv->born_ms > NETWORK_START_MS) {
+	    clock_monotonic_ms() - sv->born_ms > NETWORK_START_MS) {
 		log_event(sv->logs, "the network helper ended: the VM has no network now");
 		return;
 	}

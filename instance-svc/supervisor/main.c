@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "guard.h"
 #include "jail.h"
@@ -113,7 +114,7 @@ static void describe_failure(const struct err *err, struct vm_exit *end)
 	memset(end, 0, sizeof(*end));
 	end->version = SUPERVISOR_PROTOCOL_VERSION;
 	end->end = VM_END_VMM;
-	end->ended_ms = supervisor_now_ms();
+	end->ended_ms = clock_realtime_ms();
 	snprintf(end->text, sizeof(end->text), "%s", err->message);
 }
 

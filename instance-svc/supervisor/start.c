@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/scoped.h"
 #include "jail.h"
 
@@ -212,7 +213,7 @@ int supervisor_start_vm(struct supervisor *sv, struct err *err)
 	if (open_disks(sv, &ends, err) < 0 || make_channels(sv, &ends, err) < 0)
 		return -1;
 	qmp_init(&sv->qmp, sv->qmp_fd);
-	sv->born_ms = supervisor_monotonic_ms();
+	sv->born_ms = clock_monotonic_ms();
 	shape_bucket_init(&sv->console_rate, SHAPE_LOG_BITS_PER_S, shape_now_ns());
 	shape_bucket_init(&sv->output_rate, SHAPE_LOG_BITS_PER_S, shape_now_ns());
 	if (start_network(sv, &ends, err) < 0)

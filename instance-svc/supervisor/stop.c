@@ -4,7 +4,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <time.h>
+
+#include "common/clock.h"
 
 #define QUIT_MS 5000
 
@@ -16,18 +17,10 @@
 #define TERM_MS	     5000
 #define KILL_MS	     2000 /* a process in the kernel's hands cannot even be killed: ask again */
 
-int64_t supervisor_monotonic_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void wait_for(struct supervisor *sv, enum stop_step step, int64_t ms)
 {
 	sv->stop = step;
-	sv->stop_deadline_ms = supervisor_monotonic_ms() + ms;
+	sv->stop_deadline_ms = clock_monotonic_ms() + ms;
 }
 
 /* The command gets three quarters of the grace: the guest has to unmount its disks after it. */
@@ -56,7 +49,7 @@ static void send_signal(struct supervisor *sv, int signal)
 
 static int64_t gpu_start_left_ms(const struct supervisor *sv)
 {
-	return sv->options->gpu ? sv->born_ms + GPU_START_MS - supervisor_monotonic_ms() : 0;
+	return sv->options->gpu ? sv->born_ms + GPU_START_MS - clock_monotonic_ms() : 0;
 }
 
 static void next_step(struct supervisor *sv)
@@ -109,14 +102,14 @@ void supervisor_stop(struct supervisor *sv, uint32_t grace_ms, bool host_down)
 		}
 		supervisor_tell_watchers(sv);
 	} else if (sv->stop == STOP_GUEST &&
-		   supervisor_monotonic_ms() + grace_ms < sv->stop_deadline_ms) {
+		   clock_monotonic_ms() + grace_ms < sv->stop_deadline_ms) {
 		ask_guest(sv, grace_ms);
 	}
 }
 
 void supervisor_stop_tick(struct supervisor *sv)
 {
-	if (sv->stop != STOP_NONE && supervisor_monotonic_ms() >= sv->stop_deadline_ms)
+	if (sv->stop != STOP_NONE && clock_monotonic_ms() >= sv->stop_deadline_ms)
 		next_step(sv);
 }
 
@@ -126,6 +119,6 @@ int supervisor_stop_timeout(const struct supervisor *sv)
 
 	if (sv->stop == STOP_NONE)
 		return -1;
-	left = sv->stop_deadline_ms - supervisor_monotonic_ms();
+	left = sv->stop_deadline_ms - clock_monotonic_ms();
 	return left < 0 ? 0 : (int)(left < 60000 ? left : 60000);
 }

@@ -118,8 +118,6 @@ void supervisor_stop(struct supervisor *sv, uint32_t grace_ms, bool host_down);
 /* Ends QEMU without asking the guest. */
 void supervisor_quit(struct supervisor *sv);
 
-int64_t supervisor_monotonic_ms(void);
-
 /* Goes on to the next step when the time of this one is over. */
 void supervisor_stop_tick(struct supervisor *sv);
 
@@ -162,7 +160,5 @@ void supervisor_describe_end(const struct supervisor *sv, int status, struct vm_
 
 /* Beside, synced, renamed: whoever sees the file sees all of it. */
 int supervisor_write_exit(int directory, const struct vm_exit *end);
-
-int64_t supervisor_now_ms(void); /* since the epoch */
 
 #endif
