@@ -4,16 +4,17 @@
 import json
 import os
 import pwd
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from ports import free_port
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 USERS = ["hypeman-gpu", "hypeman", "hypeman-api", "hypeman-demo"]
@@ -44,15 +45,6 @@ def wait_until(condition, seconds):
         if value or time.monotonic() > deadline:
             return value
         time.sleep(0.1)
-
-
-def free_port():
-    """Below those that the kernel gives to whoever connects."""
-    while True:
-        with socket.socket() as probe:
-            port = random.randrange(20000, 32000)
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
 
 
 def read(path):

@@ -7,7 +7,6 @@ import grp
 import json
 import os
 import pwd
-import random
 import shutil
 import signal
 import socket
@@ -15,6 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from ports import free_port
 
 TOOL = os.path.join(os.path.abspath(sys.argv[1]), "instance-svc/image-tool")
 USER = f"hmimg{os.getpid()}"
@@ -70,15 +72,6 @@ def make_certificate(work, host):
         path("ca.key"), "-CAcreateserial", "-days", "2", "-extfile", path("names"), "-out",
         path("registry.crt"), stderr=subprocess.DEVNULL)
     return path("ca.crt")
-
-
-def free_port():
-    """Below those that the kernel gives to whoever connects."""
-    while True:
-        with socket.socket() as probe:
-            port = random.randrange(20000, 32000)
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
 
 
 class Registry:

@@ -10,7 +10,6 @@ import json
 import os
 import pwd
 import queue
-import random
 import shutil
 import signal
 import socket
@@ -22,6 +21,9 @@ import time
 import traceback
 
 import grpc
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from ports import free_port
 
 SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
 BUILD = os.path.abspath(sys.argv[1])
@@ -69,15 +71,6 @@ def load_protos(folder):
     from hypeman.instance.v1 import instance_service_pb2 as instance
     from hypeman.volume.v1 import volume_service_pb2 as volume
     return instance, gpu, image, volume
-
-
-def free_port():
-    """Below those that the kernel gives to whoever connects."""
-    while True:
-        with socket.socket() as probe:
-            port = random.randrange(20000, 32000)
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
 
 
 def refused(code, text, sentence, call):
